@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Headers whose types and functions the kernel crate's bindings lack. bindgen_parameters names the
+ * items that are taken from here; add to it what you use, and nothing that `kernel::bindings` has.
+ */
+#include <linux/exportfs.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/statfs.h>
+#include <linux/xattr.h>
+#include <linux/snapmapfs.h>
+
+/* bindgen does not evaluate these macros. */
+const gfp_t RUST_CONST_HELPER_GFP_HIGHUSER = GFP_HIGHUSER;
+const gfp_t RUST_CONST_HELPER_GFP_USER = GFP_USER;
+const vm_fault_t RUST_CONST_HELPER_VM_FAULT_OOM_BIT = VM_FAULT_OOM;
+const unsigned long RUST_CONST_HELPER_MAX_LFS_PAGES = (unsigned long)(MAX_LFS_FILESIZE >> PAGE_SHIFT);
