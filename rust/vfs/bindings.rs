@@ -13,6 +13,7 @@
     unreachable_pub,
     unsafe_op_in_unsafe_fn,
     unused_imports,
+    unnecessary_transmutes,
     clippy::undocumented_unsafe_blocks,
     clippy::ptr_as_ptr,
     clippy::ref_as_ptr,
