@@ -339,6 +339,7 @@ static inline int child_start(struct child *c, int (*fn)(void *), void *arg)
 	int p[2];
 	char byte;
 
+	*c = (struct child) { .pid = -1, .go = -1 };
 	if (pipe(p))
 		return -errno;
 	c->pid = fork();
@@ -374,7 +375,7 @@ static inline int child_finish(struct child *c)
 
 static inline int run_child(int (*fn)(void *), void *arg)
 {
-	struct child c = {};
+	struct child c;
 
 	return child_start(&c, fn, arg) ?: child_finish(&c);
 }
