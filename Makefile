@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# make           build the module for Debian's stock kernel, in build/stock
+# make KDIR=...  build it here for the kernel tree KDIR, with your own compilers
+# make run       boot that kernel in a virtual machine and run the demo
+# make test      boot it and run the selftests [KERNEL=stock] [TESTS=pattern]
+# make test-control  prove that the tests of the promises fail where there are none
+# make check     formatting, lints and the tests that need no kernel
+# make clean     remove what was built
+#
+# All but KDIR=... needs root and no more: compilers, kernel and QEMU are put
+# in a cache, see scripts/prepare. Kbuild has a file of its own.
+
+KERNEL ?= stock
+TESTS ?=
+
+.PHONY: all run test test-control check clean
+.DEFAULT_GOAL := all
+
+ifdef KDIR
+all:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+else
+all:
+	@scripts/build $(KERNEL)
+endif
+
+run:
+	@scripts/build $(KERNEL)
+	@scripts/build-samples $(KERNEL)
+	@scripts/vm --kernel $(KERNEL) -- sh /samples/demo/run.sh
+
+test:
+	@scripts/test --kernel $(KERNEL) $(TESTS)
+
+test-control:
+	@scripts/test --kernel $(KERNEL) --control $(TESTS)
+
+check:
+	@scripts/check
+
+clean:
+	rm -rf build
+	find Kbuild Module.symvers modules.order .module-common.o rust include \
+		\( -name '*.o' -o -name '.*.cmd' -o -name '*_generated.rs' -o -name Module.symvers \
+		-o -name modules.order \) -exec rm -f {} + 2>/dev/null || true
+	rm -f *.ko *.mod *.mod.c *.mod.o *.o .*.cmd
