@@ -265,6 +265,71 @@ static inline ssize_t touch(const void *p, ssize_t len)
 	return SAME;
 }
 
+/*
+ * Sequence numbers, for tests in which many things happen at once: a page is
+ * one number from end to end.
+ */
+#define TORN	((long)-3)
+
+static inline void seq_fill(void *page, long seq)
+{
+	ssize_t i;
+
+	for (i = 0; i < page_size / (ssize_t)sizeof(seq); i++)
+		((long *)page)[i] = seq;
+}
+
+/* The number of a page, TORN if there are several, or BUS. */
+static long seq_of(const void *page)
+{
+	const long *p = page;
+	sigjmp_buf env;
+	ssize_t i;
+	long seq;
+
+	if (sigsetjmp(env, 1)) {
+		bus_catch(NULL);
+		return BUS;
+	}
+	bus_catch(&env);
+	seq = __atomic_load_n(p, __ATOMIC_RELAXED);
+	for (i = 1; i < page_size / (ssize_t)sizeof(seq); i++)
+		if (__atomic_load_n(p + i, __ATOMIC_RELAXED) != seq)
+			break;
+	bus_catch(NULL);
+	return i == page_size / (ssize_t)sizeof(seq) ? seq : TORN;
+}
+
+/* One pwrite() of a whole page, from memory that is resident. */
+static inline bool seq_write(int fd, int page, long seq)
+{
+	static __thread char *buf;
+
+	if (!buf) {
+		buf = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (buf == MAP_FAILED || mlock(buf, page_size))
+			return false;
+	}
+	seq_fill(buf, seq);
+	return pwrite(fd, buf, page_size, (off_t)page * page_size) ==
+	       page_size;
+}
+
+/* Waits until *@counter has moved on by @n, but not for ever. */
+static inline bool wait_for(const long *counter, long n)
+{
+	long start = __atomic_load_n(counter, __ATOMIC_ACQUIRE);
+	long end = now_ms() + 10000;
+
+	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) - start < n) {
+		if (now_ms() > end)
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
 /* Files and mappings */
 struct snap {
 	char path[PATH_MAX];
