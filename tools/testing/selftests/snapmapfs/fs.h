@@ -46,9 +46,7 @@
 
 #include "kselftest_harness.h"
 
-#if __has_include("../../../../include/uapi/linux/snapmapfs.h")
 #include "../../../../include/uapi/linux/snapmapfs.h"
-#endif
 
 /* Offsets, sizes and counts of every width are compared with each other. */
 #pragma GCC diagnostic ignored "-Wsign-compare"
@@ -290,6 +288,18 @@ static inline bool fs_exists(const char *path)
 	struct stat st;
 
 	return !lstat(path, &st);
+}
+
+/* One load or store of a mapped byte, exactly where it is written. */
+static inline int fs_load(const void *p)
+{
+	return __atomic_load_n((const unsigned char *)p, __ATOMIC_RELAXED);
+}
+
+static inline int fs_store(void *p, int value)
+{
+	__atomic_store_n((unsigned char *)p, value, __ATOMIC_RELAXED);
+	return 0;
 }
 
 static inline void fs_sleep_ms(long ms)
