@@ -9,6 +9,7 @@ umask 022
 
 lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 scripts=$(dirname "$lib")
+# shellcheck disable=SC2034 # for those who include this
 checkout=$(dirname "$scripts")
 
 cache=${SNAPMAPFS_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/snapmapfs}
