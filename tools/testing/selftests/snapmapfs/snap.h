@@ -280,7 +280,7 @@ static inline void seq_fill(void *page, long seq)
 }
 
 /* The number of a page, TORN if there are several, or BUS. */
-static long seq_of(const void *page)
+static inline long seq_of(const void *page)
 {
 	const long *p = page;
 	sigjmp_buf env;
@@ -446,14 +446,15 @@ static inline int run_child(int (*fn)(void *), void *arg)
 }
 
 /* Mounts */
+#define DIR_MAX 128
 
 /*
  * Mounts a fresh instance with @opts in a namespace of the test's own, so that
  * nothing is left behind however the test ends. 0 or -errno.
  */
-static inline int snap_mount(char dir[PATH_MAX], const char *opts)
+static inline int snap_mount(char dir[DIR_MAX], const char *opts)
 {
-	snprintf(dir, PATH_MAX, "%s/snap.XXXXXX", env_or("TMPDIR", "/tmp"));
+	snprintf(dir, DIR_MAX, "%s/snap.XXXXXX", env_or("TMPDIR", "/tmp"));
 	mkdir(env_or("TMPDIR", "/tmp"), 01777);
 	if (!mkdtemp(dir))
 		return -errno;
