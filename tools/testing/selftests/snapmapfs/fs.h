@@ -68,6 +68,13 @@
 		TH_LOG("%s: %s", #_call, strerror(__got));		\
 } while (0)
 
+#define ASSERT_ERRNO(_err, _call) do {					\
+	int __got = (_call) == -1 ? errno : 0;				\
+									\
+	ASSERT_EQ(_err, __got)						\
+		TH_LOG("%s: %s", #_call, strerror(__got));		\
+} while (0)
+
 static inline const char *fs_env(const char *name, const char *fallback)
 {
 	const char *value = getenv(name);
