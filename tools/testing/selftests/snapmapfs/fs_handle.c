@@ -32,14 +32,14 @@ static uint64_t fd_ino(int fd)
 	return fstat(fd, &st) ? 0 : st.st_ino;
 }
 
-static void drop_caches(void)
+static void forget_dentries(void)
 {
 	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
 
 	if (fd < 0)
 		return;
 	if (write(fd, "2", 1) != 1)
-		perror("caches");
+		perror("drop_caches");
 	close(fd);
 }
 
@@ -131,7 +131,7 @@ TEST_F(handle, survives_drop_caches)
 	ASSERT_EQ(0, fs_puts("d/e/f", "deep"));
 	ASSERT_EQ(0, name_to("d/e/f", &f, 0));
 	ASSERT_EQ(0, name_to("d/e", &d, 0));
-	drop_caches();
+	forget_dentries();
 	ASSERT_LE(0, fd = open_by_handle_at(self->mount, &f.fh, O_RDONLY));
 	EXPECT_EQ(fs_ino("d/e/f"), fd_ino(fd));
 	ASSERT_LE(0, fd = open_by_handle_at(self->mount, &d.fh, O_RDONLY));
