@@ -2,6 +2,8 @@
 /*
  * P3: all pages of a mapping show one instant. Writers make changes in an order
  * they wait for; a mapper looks at the later ones long after the earlier ones.
+ * Each test is run with changes by write(), by stores through a shared mapping,
+ * and by both in turn.
  */
 #include "snap.h"
 
@@ -11,6 +13,8 @@
 
 struct order {
 	struct snap s;
+	char *shared;
+	bool store[2];		/* the even and the odd changes of a round */
 	long rounds;		/* finished by the writer */
 	long turn;		/* for writers that wait for each other */
 	bool stop;
@@ -23,6 +27,31 @@ FIXTURE(order)
 	pthread_t writer;
 };
 
+FIXTURE_VARIANT(order)
+{
+	bool store[2];
+};
+
+FIXTURE_VARIANT_ADD(order, write)
+{
+	.store = { false, false },
+};
+
+FIXTURE_VARIANT_ADD(order, store)
+{
+	.store = { true, true },
+};
+
+FIXTURE_VARIANT_ADD(order, write_store)
+{
+	.store = { false, true },
+};
+
+FIXTURE_VARIANT_ADD(order, store_write)
+{
+	.store = { true, false },
+};
+
 FIXTURE_SETUP(order)
 {
 	self->o = mmap(NULL, sizeof(*self->o), PROT_READ | PROT_WRITE,
@@ -30,6 +59,9 @@ FIXTURE_SETUP(order)
 	ASSERT_TRUE(mapped(self->o));
 	ASSERT_EQ(0, snap_create(&self->o->s, 0));
 	ASSERT_EQ(0, ftruncate(self->o->s.fd, PAGES * page_size));
+	self->o->shared = map_shared(self->o->s.fd, 0, PAGES * page_size);
+	ASSERT_TRUE(mapped(self->o->shared));
+	memcpy(self->o->store, variant->store, sizeof(variant->store));
 }
 
 FIXTURE_TEARDOWN(order)
@@ -47,9 +79,15 @@ static void round_done(struct order *o)
 	__atomic_add_fetch(&o->rounds, 1, __ATOMIC_RELEASE);
 }
 
-static bool put(struct order *o, int page, long n)
+/* The @nth change of a round: @n into @page. */
+static bool put(struct order *o, int nth, int page, long n)
 {
-	return pwrite(o->s.fd, &n, sizeof(n), page * page_size) == sizeof(n);
+	if (!o->store[nth % 2])
+		return pwrite(o->s.fd, &n, sizeof(n), page * page_size) ==
+		       sizeof(n);
+	__atomic_store_n((long *)(o->shared + page * page_size), n,
+			 __ATOMIC_RELEASE);
+	return true;
 }
 
 static long get(const char *map, int page)
@@ -65,7 +103,7 @@ static void write_chain(struct order *o, const int *chain, int len)
 
 	for (n = 1; go_on(o) && !o->failed; n++) {
 		for (i = 0; i < len; i++)
-			if (!put(o, chain[i], n))
+			if (!put(o, i, chain[i], n))
 				o->failed = true;
 		round_done(o);
 	}
@@ -182,7 +220,7 @@ static int write_by_turns(struct order *o, int self, int page)
 				return 0;
 			sched_yield();
 		}
-		if (!put(o, page, n))
+		if (!put(o, self, page, n))
 			o->failed = true;
 		if (self)
 			round_done(o);
@@ -227,10 +265,10 @@ static void *write_log(void *arg)
 	long n;
 
 	while (go_on(o) && !o->failed) {
-		if (!put(o, 0, 0) || ftruncate(o->s.fd, page_size))
+		if (!put(o, 0, 0, 0) || ftruncate(o->s.fd, page_size))
 			o->failed = true;
 		for (n = 1; n < 8 && !o->failed; n++)
-			if (!seq_write(o->s.fd, n, n) || !put(o, 0, n))
+			if (!seq_write(o->s.fd, n, n) || !put(o, n, 0, n))
 				o->failed = true;
 		round_done(o);
 	}
