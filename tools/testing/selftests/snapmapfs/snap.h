@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -443,6 +444,65 @@ static inline int run_child(int (*fn)(void *), void *arg)
 	struct child c;
 
 	return child_start(&c, fn, arg) ?: child_finish(&c);
+}
+
+/* io_uring, by hand: one request at a time */
+struct uring {
+	int fd;
+	unsigned int *tail;
+	unsigned int *head;
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+};
+
+/* 0 or -errno. */
+static inline int uring_setup(struct uring *u)
+{
+	struct io_uring_params p = {};
+	char *sq, *cq;
+
+	*u = (struct uring) {};
+	u->fd = syscall(__NR_io_uring_setup, 1, &p);
+	if (u->fd < 0)
+		return -errno;
+	sq = mmap(NULL, p.sq_off.array + p.sq_entries * sizeof(unsigned int),
+		  PROT_READ | PROT_WRITE, MAP_SHARED, u->fd,
+		  IORING_OFF_SQ_RING);
+	cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*u->cqe),
+		  PROT_READ | PROT_WRITE, MAP_SHARED, u->fd,
+		  IORING_OFF_CQ_RING);
+	u->sqe = mmap(NULL, p.sq_entries * sizeof(*u->sqe),
+		      PROT_READ | PROT_WRITE, MAP_SHARED, u->fd,
+		      IORING_OFF_SQES);
+	if (sq == MAP_FAILED || cq == MAP_FAILED || u->sqe == MAP_FAILED)
+		return -errno;
+	u->tail = (unsigned int *)(sq + p.sq_off.tail);
+	u->head = (unsigned int *)(cq + p.cq_off.head);
+	u->cqe = (struct io_uring_cqe *)(cq + p.cq_off.cqes);
+	*(unsigned int *)(sq + p.sq_off.array) = 0;
+	return 0;
+}
+
+/* The result of one request; buffers that are registered have number 0. */
+static inline int uring_rw(struct uring *u, int op, int fd, const void *buf,
+			   unsigned int len, off_t off)
+{
+	unsigned int head = *u->head;
+
+	*u->sqe = (struct io_uring_sqe) {
+		.opcode = op,
+		.fd = fd,
+		.addr = (uintptr_t)buf,
+		.len = len,
+		.off = off,
+	};
+	__atomic_store_n(u->tail, *u->tail + 1, __ATOMIC_RELEASE);
+	if (syscall(__NR_io_uring_enter, u->fd, 1, 1, IORING_ENTER_GETEVENTS,
+		    NULL, 0) != 1)
+		return -errno;
+	__atomic_store_n(u->head, head + 1, __ATOMIC_RELEASE);
+	/* The completion queue is twice as long as the other. */
+	return u->cqe[head % 2].res;
 }
 
 /* Mounts */

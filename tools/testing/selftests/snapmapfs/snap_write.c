@@ -6,7 +6,6 @@
  */
 #include "snap.h"
 
-#include <linux/io_uring.h>
 #include <sys/sendfile.h>
 
 #define PAGES 8
@@ -299,62 +298,19 @@ TEST_F(frozen, direct)
 	check(_metadata, &self->s, page_size, 2 * page_size);
 }
 
-/* A ring of one entry; its descriptor or -errno. */
-static int uring_setup(struct io_uring_params *p)
-{
-	int ring = syscall(__NR_io_uring_setup, 1, p);
-
-	return ring < 0 ? -errno : ring;
-}
-
-/* Result of one write through @ring. */
-static int uring_write(int ring, const struct io_uring_params *p, int fd,
-		       const void *buf, unsigned int len, off_t off)
-{
-	struct io_uring_sqe *sqe;
-	struct io_uring_cqe *cqe;
-	ssize_t sq_size, cq_size;
-	char *sq, *cq;
-
-	sq_size = p->sq_off.array + p->sq_entries * sizeof(unsigned int);
-	cq_size = p->cq_off.cqes + p->cq_entries * sizeof(*cqe);
-	sq = mmap(NULL, sq_size, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
-		  IORING_OFF_SQ_RING);
-	cq = mmap(NULL, cq_size, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
-		  IORING_OFF_CQ_RING);
-	sqe = mmap(NULL, p->sq_entries * sizeof(*sqe), PROT_READ | PROT_WRITE,
-		   MAP_SHARED, ring, IORING_OFF_SQES);
-	if (sq == MAP_FAILED || cq == MAP_FAILED || sqe == MAP_FAILED)
-		return -errno;
-	*sqe = (struct io_uring_sqe) {
-		.opcode = IORING_OP_WRITE,
-		.fd = fd,
-		.addr = (uintptr_t)buf,
-		.len = len,
-		.off = off,
-	};
-	*(unsigned int *)(sq + p->sq_off.array) = 0;
-	__atomic_store_n((unsigned int *)(sq + p->sq_off.tail), 1,
-			 __ATOMIC_RELEASE);
-	if (syscall(__NR_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS,
-		    NULL, 0) != 1)
-		return -errno;
-	cqe = (void *)(cq + p->cq_off.cqes);
-	return cqe->res;
-}
-
 TEST_F(frozen, io_uring)
 {
 	ssize_t off = page_size / 2, len = 3 * page_size;
-	struct io_uring_params p = {};
 	char *buf = alloc(len);
-	int ring;
+	struct uring u;
+	int err;
 
-	ring = uring_setup(&p);
-	if (ring < 0)
-		SKIP(return, "no io_uring here: %s", strerror(-ring));
+	err = uring_setup(&u);
+	if (err)
+		SKIP(return, "no io_uring here: %s", strerror(-err));
 	gen_fill(buf, 1, off, len);
-	ASSERT_EQ(len, uring_write(ring, &p, self->s.fd, buf, len, off));
+	ASSERT_EQ(len, uring_rw(&u, IORING_OP_WRITE, self->s.fd, buf, len,
+				off));
 	check(_metadata, &self->s, off, len);
 }
 
