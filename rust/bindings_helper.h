@@ -18,8 +18,11 @@
 #include <linux/xattr.h>
 #include <linux/snapmapfs.h>
 
+#include "vfs_ext.h"
+
 /* bindgen does not evaluate these macros. */
 const gfp_t RUST_CONST_HELPER_GFP_HIGHUSER = GFP_HIGHUSER;
-const gfp_t RUST_CONST_HELPER_GFP_USER = GFP_USER;
-const vm_fault_t RUST_CONST_HELPER_VM_FAULT_OOM_BIT = VM_FAULT_OOM;
+const gfp_t RUST_CONST_HELPER___GFP_ACCOUNT = __GFP_ACCOUNT;
+const fmode_t RUST_CONST_HELPER_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
+const fmode_t RUST_CONST_HELPER_FMODE_NOWAIT = FMODE_NOWAIT;
 const unsigned long RUST_CONST_HELPER_MAX_LFS_PAGES = (unsigned long)(MAX_LFS_FILESIZE >> PAGE_SHIFT);

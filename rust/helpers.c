@@ -18,3 +18,5 @@ void snapmapfs_helper_i_size_write(struct inode *inode, const loff_t *size)
 {
 	i_size_write(inode, *size);
 }
+
+#include "helpers/mm.c"
