@@ -14,14 +14,12 @@ use super::{
         Snapshots, //
     },
     Inode,
-    LockedInode,
+    Locked,
+    New,
     SnapmapFs,
 };
 use crate::vfs::{
-    address_space::{
-        AddressSpaceOperations,
-        AddressSpaceOps, //
-    },
+    address_space::AddressSpaceOperations,
     bindings::{
         FALLOC_FL_KEEP_SIZE,
         FALLOC_FL_PUNCH_HOLE,
@@ -29,21 +27,19 @@ use crate::vfs::{
         SEEK_DATA,
         SEEK_HOLE, //
     },
+    errno::Errno,
     file::{
         Bounce,
         File,
         FileOperations,
-        FileOps,
         IovIter,
         Kiocb, //
     },
     folio::{
-        Folio,
         LockedFolio,
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
-    inode::New,
     task,
     vma::MmapDesc,
 };
@@ -69,14 +65,17 @@ impl FileData {
 struct Regular;
 
 /// Sets up the inode of a new regular file.
-pub(crate) fn init(inode: &New<SnapmapFs>) {
+pub(crate) fn init(inode: &New) {
     inode.set_file_operations::<Regular>();
     inode.set_address_space_operations::<Regular>();
 }
 
-/// 512-byte blocks of a file, for stat(2).
-pub(crate) fn blocks(inode: &Inode) -> u64 {
-    (inode.mapping().nr_pages() as u64) << (PAGE_SHIFT - 9)
+/// How many blocks of 512 bytes a page is.
+pub(super) const BLOCKS_PER_PAGE: u64 = (PAGE_SIZE / 512) as u64;
+
+/// Returns how many blocks of 512 bytes a file has.
+pub(super) fn blocks(inode: &Inode) -> u64 {
+    inode.mapping().nr_pages() as u64 * BLOCKS_PER_PAGE
 }
 
 /// Drops the pages of an inode that nobody uses any more. It has no mappings, so no snapshots.
@@ -120,7 +119,7 @@ fn signed(value: u64) -> i64 {
 /// Changes the size of a file. `i_rwsem` is held for writing.
 ///
 /// `ENOMEM`; then nothing has changed. Never `ENOSPC`.
-pub(crate) fn set_size(inode: &LockedInode, size: i64) -> Result {
+pub(crate) fn set_size(inode: &Locked, size: i64) -> Result {
     let old = inode.size();
     if size > old {
         let change = change(inode);
@@ -231,7 +230,7 @@ fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<LockedFolio>
 /// `source` is given the page, the offset and the length, and says how much it copied.
 fn write_page(
     change: &Change<'_>,
-    inode: &LockedInode,
+    inode: &Locked,
     pos: u64,
     len: usize,
     source: impl FnOnce(&LockedFolio, usize, usize) -> usize,
@@ -270,7 +269,7 @@ enum Stop {
 }
 
 /// Writes pages from `from` at `pos` on with S held, up to the first that cannot be copied without a fault.
-fn write_stretch(inode: &LockedInode, pos: u64, from: &mut IovIter) -> (usize, Stop) {
+fn write_stretch(inode: &Locked, pos: u64, from: &mut IovIter) -> (usize, Stop) {
     let change = change(inode);
     let mut written = 0;
     for _ in 0..STRETCH {
@@ -297,7 +296,7 @@ fn write_stretch(inode: &LockedInode, pos: u64, from: &mut IovIter) -> (usize, S
 
 /// Writes one page through a page of our own, which can be filled without locks. That always gets on, even if the source
 /// is a private mapping of the very page that is written, which loses it to each attempt.
-fn write_bounced(inode: &LockedInode, pos: u64, from: &mut IovIter) -> Result<usize> {
+fn write_bounced(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> {
     let mut bounce = Bounce::new()?;
     let want = from.count().min(PAGE_SIZE - page_of(pos).1);
     let copied = from.copy_to_bounce(&mut bounce, want);
@@ -316,7 +315,7 @@ fn write_bounced(inode: &LockedInode, pos: u64, from: &mut IovIter) -> Result<us
 }
 
 /// Writes all of `from` at `pos`. Returns how much was written, or the error if that is nothing.
-fn perform_write(inode: &LockedInode, pos: u64, from: &mut IovIter) -> Result<usize> {
+fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> {
     if pos > unsigned(inode.size()) {
         clear_tail(&change(inode), inode, inode.size())?;
     }
@@ -644,7 +643,7 @@ impl FileOperations for Regular {
                     inode.set_size(signed(end));
                 }
             }
-            _ => return Err(EOPNOTSUPP),
+            _ => return Err(Errno::EOPNOTSUPP.into()),
         }
         file.modified()
     }

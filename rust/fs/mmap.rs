@@ -46,7 +46,7 @@ use kernel::{
 /// Makes a mapping: `file_operations.mmap_prepare`.
 pub(super) fn prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
     file.accessed();
-    if desc.is_shared() || inode.private_is_live() {
+    if desc.is_shared() || inode.super_block().data().private_live() {
         desc.set_shared::<Shared>();
         return Ok(());
     }

@@ -24,7 +24,10 @@
 //!    the unmap would let a store through a shared mapping go ahead while private mappings still show the page.
 //! 4. With S held no memory of the user is touched in a way that may fault: `mmap()` takes S with `mmap_lock` held.
 
-use super::Inode;
+use super::{
+    space::Space,
+    Inode, //
+};
 use crate::{
     snapshot::{
         Builder,
@@ -591,6 +594,20 @@ impl Snapshot {
         // Two threads may touch it at once; the page lock lets one after the other, so the second finds the first's.
         self.touched.lock().insert(node);
         Ok(copy)
+    }
+}
+
+impl Inode {
+    /// The snapshots of a regular file.
+    #[inline]
+    pub(super) fn snapshots(&self) -> &Snapshots {
+        &self.data().file.snapshots
+    }
+
+    /// The pages of the superblock.
+    #[inline]
+    pub(super) fn space(&self) -> &Space {
+        &self.super_block().data().space
     }
 }
 

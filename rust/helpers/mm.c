@@ -73,11 +73,6 @@ void snapmapfs_helper_folio_lock(struct folio *folio)
 	folio_lock(folio);
 }
 
-void snapmapfs_helper_folio_unlock(struct folio *folio)
-{
-	folio_unlock(folio);
-}
-
 bool snapmapfs_helper_folio_test_uptodate(const struct folio *folio)
 {
 	return folio_test_uptodate(folio);
@@ -108,7 +103,7 @@ bool snapmapfs_helper_folio_has_other_users(const struct folio *folio)
 	       folio_expected_ref_count(folio) + 1 + !folio_test_lru(folio);
 }
 
-void snapmapfs_helper_folio_copy(struct folio *dst, struct folio *src)
+void snapmapfs_helper_folio_copy_page(struct folio *dst, struct folio *src)
 {
 	copy_highpage(folio_page(dst, 0), folio_page(src, 0));
 }
@@ -384,12 +379,12 @@ void snapmapfs_helper_file_llseek_size(struct file *file, loff_t *pos, int whenc
 	*pos = generic_file_llseek_size(file, *pos, whence, *maxsize, *eof);
 }
 
-void snapmapfs_helper_vfs_setpos(struct file *file, loff_t *pos, const loff_t *maxsize)
+void snapmapfs_helper_file_setpos(struct file *file, loff_t *pos, const loff_t *maxsize)
 {
 	*pos = vfs_setpos(file, *pos, *maxsize);
 }
 
-int snapmapfs_helper_inode_newsize_ok(const struct inode *inode, const loff_t *size)
+int snapmapfs_helper_newsize_ok(const struct inode *inode, const loff_t *size)
 {
 	return inode_newsize_ok(inode, *size);
 }
@@ -425,32 +420,11 @@ size_t snapmapfs_helper_copy_folio_to_iter(struct folio *folio, size_t offset, s
 	return copy_folio_to_iter(folio, offset, bytes, iter);
 }
 
-size_t snapmapfs_helper_copy_folio_from_iter_atomic(struct folio *folio, size_t offset,
-						    size_t bytes, struct iov_iter *iter)
-{
-	return copy_folio_from_iter_atomic(folio, offset, bytes, iter);
-}
-
 /* Fills @folio from @iter, from @offset on. May sleep and fault: nothing may be locked that a fault takes. */
 size_t snapmapfs_helper_copy_folio_from_iter(struct folio *folio, size_t offset, size_t bytes,
 					     struct iov_iter *iter)
 {
 	return copy_page_from_iter(folio_page(folio, 0), offset, bytes, iter);
-}
-
-void snapmapfs_helper_inode_lock(struct inode *inode)
-{
-	inode_lock(inode);
-}
-
-bool snapmapfs_helper_inode_trylock(struct inode *inode)
-{
-	return inode_trylock(inode);
-}
-
-void snapmapfs_helper_inode_unlock(struct inode *inode)
-{
-	inode_unlock(inode);
 }
 
 size_t snapmapfs_helper_iov_iter_count(const struct iov_iter *iter)

@@ -101,7 +101,7 @@ impl<F: FileSystem> File<F> {
     pub(crate) fn set_pos(&self, offset: i64, max: i64) -> Result<i64> {
         let mut pos = offset;
         // SAFETY: The file and the pointers are valid.
-        unsafe { bindings::vfs_setpos(self.as_ptr(), &mut pos, &max) };
+        unsafe { bindings::file_setpos(self.as_ptr(), &mut pos, &max) };
         position(pos)
     }
 }
@@ -288,7 +288,7 @@ impl<F: FileSystem> New<F> {
     /// Sets what is done with the open files of a regular file.
     pub(crate) fn set_file_operations<T: FileOperations<Fs = F>>(&self) {
         // SAFETY: Nobody else can reach the inode yet, and the table is of its filesystem.
-        unsafe { (*self.as_ptr()).__bindgen_anon_4.i_fop = FileOps::<T>::table() };
+        unsafe { (*self.as_ptr()).__bindgen_anon_3.i_fop = FileOps::<T>::table() };
     }
 }
 
@@ -302,7 +302,7 @@ impl<F: FileSystem> Inode<F> {
     /// Checks whether the file may be made `size` bytes long. `EFBIG`; sends SIGXFSZ where that is due.
     pub(crate) fn newsize_ok(&self, size: i64) -> Result {
         // SAFETY: The inode is valid.
-        to_result(unsafe { bindings::inode_newsize_ok(self.as_ptr(), &size) })
+        to_result(unsafe { bindings::newsize_ok(self.as_ptr(), &size) })
     }
 }
 

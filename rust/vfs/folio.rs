@@ -88,7 +88,7 @@ impl Folio {
         // SAFETY: A new folio of order 0 comes with one reference, or is null.
         let folio = unsafe { Self::take_raw(bindings::folio_alloc(gfp)) }.ok_or(ENOMEM)?;
         // SAFETY: Both are folios of order 0; nobody else has `folio`, and the lock of `source` keeps its contents.
-        unsafe { bindings::folio_copy(folio.as_ptr(), source.as_ptr()) };
+        unsafe { bindings::folio_copy_page(folio.as_ptr(), source.as_ptr()) };
         // SAFETY: The folio is valid, and its contents are what they should be.
         unsafe { bindings::folio_mark_uptodate(folio.as_ptr()) };
         Ok(folio)

@@ -113,7 +113,6 @@ pub(crate) mod code {
     pub(crate) const SIGBUS: FaultCode = bindings::vm_fault_reason_VM_FAULT_SIGBUS;
     pub(crate) const NOPAGE: FaultCode = bindings::vm_fault_reason_VM_FAULT_NOPAGE;
     pub(crate) const LOCKED: FaultCode = bindings::vm_fault_reason_VM_FAULT_LOCKED;
-    pub(crate) const MAJOR: FaultCode = bindings::vm_fault_reason_VM_FAULT_MAJOR;
     pub(crate) const RETRY: FaultCode = bindings::vm_fault_reason_VM_FAULT_RETRY;
 }
 
