@@ -1,0 +1,76 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 900
+#
+# 200,000 random operations on a file, with mmap enabled, each read checked
+# against what must be there. The program is the crate fsx (see fsx.build);
+# a failed line tells how to repeat it. (Its posix_fallocate asks for 0 bytes at
+# times and takes the EINVAL for a failure; fs_model.c has fallocate.)
+
+fsx=$(cd "$(dirname "$0")" && pwd)/fsx
+dir=${SNAP_DIR:-/mnt/snap}/fsx.$$
+operations=10000
+config=$(mktemp)
+
+echo "TAP version 13"
+if [ ! -x "$fsx" ]; then
+	echo "1..1"
+	echo "not ok 1 fsx # $fsx is missing: fsx.build makes it"
+	exit 1
+fi
+echo "1..20"
+mkdir -p "$dir" || exit 1
+trap 'rm -rf "$dir" "$config"' EXIT
+
+# configure FLEN MAX ALIGN NOMSYNC: the kinds of operations are the same for
+# all, their sizes and alignment differ.
+configure() {
+	cat >"$config" <<-EOF
+		flen = $1
+		nomsyncafterwrite = $4
+		[opsize]
+		max = $2
+		min = 0
+		align = $3
+		[weights]
+		close_open = 1
+		read = 10
+		write = 10
+		mapread = 8
+		mapwrite = 10
+		invalidate = 1
+		truncate = 5
+		fsync = 1
+		fdatasync = 1
+		punch_hole = 4
+		sendfile = 3
+		posix_fadvise = 1
+		copy_file_range = 4
+	EOF
+}
+
+number=0
+failed=0
+for kind in bytes pages sectors tiny; do
+	case $kind in
+	bytes) configure 262144 16384 1 false ;;
+	pages) configure 262144 32768 4096 true ;;
+	sectors) configure 131072 8192 512 false ;;
+	tiny) configure 20000 3000 1 true ;;
+	esac
+	for seed in 1 2 3 4 5; do
+		number=$((number + 1))
+		if "$fsx" -f "$config" -N $operations -S $seed -P "$dir" \
+			"$dir/file" >"$dir/log" 2>&1; then
+			echo "ok $number fsx.$kind.$seed"
+		else
+			failed=1
+			echo "# fsx -N $operations -S $seed with this configuration:"
+			sed 's/^/#   /' "$config"
+			tail -n 40 "$dir/log" | sed 's/^/# /'
+			echo "not ok $number fsx.$kind.$seed"
+		fi
+		rm -f "$dir"/*
+	done
+done
+exit $failed
