@@ -5,6 +5,7 @@
  */
 #include <linux/exportfs.h>
 #include <linux/falloc.h>
+#include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
@@ -18,8 +19,18 @@
 #include <linux/xattr.h>
 #include <linux/snapmapfs.h>
 
+#include "vfs_ext.h"
+
 /* bindgen does not evaluate these macros. */
 const gfp_t RUST_CONST_HELPER_GFP_HIGHUSER = GFP_HIGHUSER;
-const gfp_t RUST_CONST_HELPER_GFP_USER = GFP_USER;
-const vm_fault_t RUST_CONST_HELPER_VM_FAULT_OOM_BIT = VM_FAULT_OOM;
+const gfp_t RUST_CONST_HELPER___GFP_ACCOUNT = __GFP_ACCOUNT;
+const fmode_t RUST_CONST_HELPER_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
+const fmode_t RUST_CONST_HELPER_FMODE_NOWAIT = FMODE_NOWAIT;
 const unsigned long RUST_CONST_HELPER_MAX_LFS_PAGES = (unsigned long)(MAX_LFS_FILESIZE >> PAGE_SHIFT);
+
+const loff_t RUST_CONST_HELPER_MAX_LFS_FILESIZE = MAX_LFS_FILESIZE;
+const slab_flags_t RUST_CONST_HELPER_SLAB_ACCOUNT = SLAB_ACCOUNT;
+const unsigned long RUST_CONST_HELPER_SB_POSIXACL = SB_POSIXACL;
+const unsigned long RUST_CONST_HELPER_SB_NOSEC = SB_NOSEC;
+const unsigned int RUST_CONST_HELPER_SB_I_VERSION = SB_I_VERSION;
+const unsigned int RUST_CONST_HELPER_DCACHE_DONTCACHE = DCACHE_DONTCACHE;

@@ -4,10 +4,12 @@
 
 use kernel::prelude::*;
 
+mod fs;
+mod snapshot;
 mod vfs;
 
 module! {
-    type: SnapmapFs,
+    type: SnapmapFsModule,
     name: "snapmapfs",
     authors: ["The snapmapfs developers"],
     description: "In-memory filesystem whose private mappings are snapshots",
@@ -15,12 +17,17 @@ module! {
     alias: ["fs-snapmapfs"],
 }
 
-struct SnapmapFs;
+/// What the module has while it is loaded.
+#[pin_data]
+struct SnapmapFsModule {
+    #[pin]
+    registration: vfs::file_system::Registration<fs::SnapmapFs>,
+}
 
-impl kernel::Module for SnapmapFs {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        let _ = vfs::bindings::FALLOC_FL_PUNCH_HOLE;
-        pr_info!("hello {}\n", vfs::bindings::SNAPMAPFS_MAGIC);
-        Ok(Self)
+impl kernel::InPlaceModule for SnapmapFsModule {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            registration <- vfs::file_system::Registration::new(module),
+        })
     }
 }

@@ -22,6 +22,7 @@
 
 pub(crate) use kernel::bindings::*;
 use kernel::ffi;
+use pin_init::MaybeZeroable;
 
 type __kernel_size_t = usize;
 type __kernel_ssize_t = isize;
@@ -31,6 +32,12 @@ mod generated {
     include!("../bindings_generated.rs");
 }
 pub(crate) use generated::*;
+
+// `kernel::bindings` knows these only by name. Pointers from there have to be cast.
+pub(crate) use generated::{
+    export_operations, fs_context, fs_parameter, fs_parameter_spec, fs_value_type, kstatfs,
+    posix_acl,
+};
 
 mod helpers {
     use super::*;

@@ -1,0 +1,672 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Regular files: their data live in the page cache, and nowhere else.
+//!
+//! Everything that changes data is in this file and in [`super::mmap`], and goes through a [`Change`].
+
+use super::{
+    mmap,
+    snapshots::{
+        change,
+        size_in_pages,
+        Change,
+        Charge,
+        Snapshots, //
+    },
+    Inode,
+    Locked,
+    New,
+    SnapmapFs,
+};
+use crate::vfs::{
+    address_space::AddressSpaceOperations,
+    bindings::{
+        FALLOC_FL_KEEP_SIZE,
+        FALLOC_FL_PUNCH_HOLE,
+        FALLOC_FL_ZERO_RANGE,
+        SEEK_DATA,
+        SEEK_HOLE, //
+    },
+    errno::Errno,
+    file::{
+        Bounce,
+        File,
+        FileOperations,
+        IovIter,
+        Kiocb, //
+    },
+    folio::{
+        LockedFolio,
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    task,
+    vma::MmapDesc,
+};
+use kernel::prelude::*;
+
+/// What a regular file has beside its page cache.
+#[pin_data]
+pub(crate) struct FileData {
+    #[pin]
+    pub(super) snapshots: Snapshots,
+}
+
+impl FileData {
+    /// A file without snapshots.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            snapshots <- Snapshots::new(),
+        })
+    }
+}
+
+/// The callbacks of regular files.
+struct Regular;
+
+/// Sets up the inode of a new regular file.
+pub(crate) fn init(inode: &New) {
+    inode.set_file_operations::<Regular>();
+    inode.set_address_space_operations::<Regular>();
+}
+
+/// How many blocks of 512 bytes a page is.
+pub(super) const BLOCKS_PER_PAGE: u64 = (PAGE_SIZE / 512) as u64;
+
+/// Returns how many blocks of 512 bytes a file has.
+pub(super) fn blocks(inode: &Inode) -> u64 {
+    inode.mapping().nr_pages() as u64 * BLOCKS_PER_PAGE
+}
+
+/// Drops the pages of an inode that nobody uses any more. It has no mappings, so no snapshots.
+pub(crate) fn evict(inode: &Inode) {
+    let mapping = inode.mapping();
+    let mut charged = 0;
+    let mut next = 0;
+    loop {
+        let batch = mapping.batch(&mut next, usize::MAX);
+        if batch.is_empty() {
+            break;
+        }
+        charged += batch.iter().filter(|folio| folio.is_dirty()).count();
+    }
+    mapping.truncate_final();
+    inode.space().uncharge(charged);
+}
+
+/// The page that holds `pos`, and the byte in it.
+#[inline]
+fn page_of(pos: u64) -> (usize, usize) {
+    (
+        usize::try_from(pos >> PAGE_SHIFT).unwrap_or(usize::MAX),
+        // The remainder is smaller than a page.
+        (pos & (PAGE_SIZE as u64 - 1)) as usize,
+    )
+}
+
+/// A position or length that the VFS has checked not to be negative.
+#[inline]
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// A position that lies within the limits of the filesystem, for C.
+#[inline]
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Changes the size of a file. `i_rwsem` is held for writing.
+///
+/// `ENOMEM`; then nothing has changed. Never `ENOSPC`.
+pub(crate) fn set_size(inode: &Locked, size: i64) -> Result {
+    let old = inode.size();
+    if size > old {
+        let change = change(inode);
+        clear_tail(&change, inode, old)?;
+        inode.set_size(size);
+        return Ok(());
+    }
+    let mapping = inode.mapping();
+    let _invalidate = mapping.invalidate_lock();
+    let change = change(inode);
+    let (page, byte) = page_of(unsigned(size));
+    let tail = if byte != 0 { settled(&change, inode, page)? } else { None };
+    inode.set_size(size);
+    if let Some(folio) = tail {
+        folio.zero_range(byte, PAGE_SIZE);
+    }
+    let first = size_in_pages(size);
+    mapping.unmap(first, 0);
+    discard_range(&change, inode, first, usize::MAX);
+    Ok(())
+}
+
+/// The page `index`, locked and free to be changed, if it has any contents. `ENOMEM`.
+fn settled(change: &Change<'_>, inode: &Inode, index: usize) -> Result<Option<LockedFolio>> {
+    match inode.mapping().lock(index) {
+        Some(folio) if folio.is_uptodate() => {
+            change.settle(&folio, Charge::Anyway)?;
+            Ok(Some(folio))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Clears what stores through shared mappings have left behind the end of a file that is about to grow past it.
+fn clear_tail(change: &Change<'_>, inode: &Inode, size: i64) -> Result {
+    let (page, byte) = page_of(unsigned(size));
+    if byte == 0 {
+        return Ok(());
+    }
+    if let Some(folio) = inode.mapping().lock(page) {
+        if folio.is_uptodate() && !folio.is_zero_from(byte) {
+            change.settle(&folio, Charge::Anyway)?;
+            folio.zero_range(byte, PAGE_SIZE);
+        }
+    }
+    Ok(())
+}
+
+/// Takes the pages from `first` to before `end` out of the page cache.
+fn discard_range(change: &Change<'_>, inode: &Inode, first: usize, end: usize) {
+    let mapping = inode.mapping();
+    let mut next = first;
+    let Some(last) = end.checked_sub(1) else {
+        return;
+    };
+    while next <= last {
+        let batch = mapping.batch(&mut next, last);
+        if batch.is_empty() {
+            break;
+        }
+        for index in batch.into_indices() {
+            if let Some(folio) = mapping.lock(index) {
+                change.discard(&folio);
+            }
+        }
+        task::cond_resched();
+    }
+}
+
+/// Finds the page `index` for somebody who will write all or part of it, or adds it. It is locked and settled.
+///
+/// A page that is not uptodate has undefined contents. `ENOSPC`, `ENOMEM`; then nothing has changed.
+fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<LockedFolio> {
+    let mapping = inode.mapping();
+    loop {
+        if let Some(folio) = mapping.lock(index) {
+            if !folio.is_dirty() {
+                // A fault has added it, and lost it before it was read.
+                inode.space().charge(1)?;
+                folio.mark_dirty();
+            }
+            change.settle(&folio, Charge::Limited)?;
+            return Ok(folio);
+        }
+        inode.space().charge(1)?;
+        match mapping.add(index) {
+            Ok(folio) => {
+                if let Err(err) = change.settle_hole(&folio) {
+                    let _ = mapping.remove(&folio);
+                    inode.space().uncharge(1);
+                    return Err(err);
+                }
+                folio.mark_dirty();
+                return Ok(folio);
+            }
+            Err(err) => {
+                inode.space().uncharge(1);
+                if err != EEXIST {
+                    return Err(err);
+                }
+            }
+        }
+    }
+}
+
+/// Copies from `source` to the page that holds `pos`, at most to its end. Returns how much.
+///
+/// `source` is given the page, the offset and the length, and says how much it copied.
+fn write_page(
+    change: &Change<'_>,
+    inode: &Locked,
+    pos: u64,
+    len: usize,
+    source: impl FnOnce(&LockedFolio, usize, usize) -> usize,
+) -> Result<usize> {
+    let (index, offset) = page_of(pos);
+    let len = len.min(PAGE_SIZE - offset);
+    let folio = grab(change, inode, index)?;
+    let fresh = !folio.is_uptodate();
+    if fresh && len != PAGE_SIZE {
+        folio.zero_range(0, offset);
+        folio.zero_range(offset + len, PAGE_SIZE);
+    }
+    let copied = source(&folio, offset, len).min(len);
+    if fresh {
+        folio.zero_range(offset + copied, len - copied);
+        folio.mark_uptodate();
+    }
+    let end = pos + copied as u64;
+    if copied != 0 && end > unsigned(inode.size()) {
+        inode.set_size(signed(end));
+    }
+    Ok(copied)
+}
+
+/// How many pages are written without giving a mapper the chance to take a snapshot in between.
+const STRETCH: usize = 64;
+
+/// What ended a stretch of a write.
+enum Stop {
+    /// All of it is written, or a mapper may have its turn.
+    Done,
+    /// The source is not in memory.
+    Source,
+    /// The file could not be changed.
+    Failed(Error),
+}
+
+/// Writes pages from `from` at `pos` on with S held, up to the first that cannot be copied without a fault.
+fn write_stretch(inode: &Locked, pos: u64, from: &mut IovIter) -> (usize, Stop) {
+    let change = change(inode);
+    let mut written = 0;
+    for _ in 0..STRETCH {
+        let left = from.count();
+        if left == 0 {
+            break;
+        }
+        let at = pos + written as u64;
+        let want = left.min(PAGE_SIZE - page_of(at).1);
+        match write_page(&change, inode, at, want, |folio, offset, len| {
+            from.copy_to_folio(folio, offset, len)
+        }) {
+            Ok(copied) => {
+                written += copied;
+                if copied < want {
+                    return (written, Stop::Source);
+                }
+            }
+            Err(err) => return (written, Stop::Failed(err)),
+        }
+    }
+    (written, Stop::Done)
+}
+
+/// Writes one page through a page of our own, which can be filled without locks. That always gets on, even if the source
+/// is a private mapping of the very page that is written, which loses it to each attempt.
+fn write_bounced(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> {
+    let mut bounce = Bounce::new()?;
+    let want = from.count().min(PAGE_SIZE - page_of(pos).1);
+    let copied = from.copy_to_bounce(&mut bounce, want);
+    if copied == 0 {
+        return Err(EFAULT);
+    }
+    let change = change(inode);
+    let ret = write_page(&change, inode, pos, copied, |folio, offset, len| {
+        bounce.copy_to(folio, offset, len);
+        len
+    });
+    if ret.is_err() {
+        from.revert(copied);
+    }
+    ret
+}
+
+/// Writes all of `from` at `pos`. Returns how much was written, or the error if that is nothing.
+fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> {
+    if pos > unsigned(inode.size()) {
+        clear_tail(&change(inode), inode, inode.size())?;
+    }
+    let mut written = 0;
+    let mut faulted_in = false;
+    let error = loop {
+        if from.count() == 0 {
+            return Ok(written);
+        }
+        if task::fatal_signal_pending() {
+            break EINTR;
+        }
+        let (n, stop) = write_stretch(inode, pos + written as u64, from);
+        written += n;
+        match stop {
+            Stop::Done => (),
+            Stop::Failed(err) => break err,
+            Stop::Source if n != 0 || !faulted_in => {
+                let want = from.count().min(STRETCH * PAGE_SIZE);
+                if from.fault_in(want) == want {
+                    break EFAULT;
+                }
+                faulted_in = true;
+            }
+            Stop::Source => match write_bounced(inode, pos + written as u64, from) {
+                Ok(n) => {
+                    written += n;
+                    faulted_in = false;
+                }
+                Err(err) => break err,
+            },
+        }
+        task::cond_resched();
+    };
+    if written != 0 {
+        Ok(written)
+    } else {
+        Err(error)
+    }
+}
+
+/// Copies from the file at `pos` to `to`. Returns how much, or `EFAULT` if that is nothing.
+fn perform_read(inode: &Inode, mut pos: u64, to: &mut IovIter) -> Result<usize> {
+    let mapping = inode.mapping();
+    let mut read = 0;
+    while to.count() != 0 {
+        let (index, offset) = page_of(pos);
+        let folio = mapping.get(index);
+        // Look at the size after the page: what a truncate cleared is not read as data.
+        let left = unsigned(inode.size()).saturating_sub(pos);
+        if left == 0 {
+            break;
+        }
+        let want = to
+            .count()
+            .min(PAGE_SIZE - offset)
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let copied = match folio {
+            Some(folio) if folio.is_uptodate() => to.copy_from_folio(&folio, offset, want),
+            _ => to.copy_zeros(want),
+        };
+        read += copied;
+        pos += copied as u64;
+        if copied < want {
+            if read == 0 {
+                return Err(EFAULT);
+            }
+            break;
+        }
+        task::cond_resched();
+    }
+    Ok(read)
+}
+
+/// The first byte of data, or of a hole, at or after `pos` in a file of `size` bytes. `ENXIO`.
+fn seek_hole_data(inode: &Inode, pos: u64, size: u64, data: bool) -> Result<u64> {
+    if pos >= size {
+        return Err(ENXIO);
+    }
+    let mapping = inode.mapping();
+    let mut next = page_of(pos).0;
+    // Where a hole would begin, as far as has been looked.
+    let mut hole = next;
+    let last = page_of(size - 1).0;
+    while next <= last {
+        let batch = mapping.batch(&mut next, last);
+        if batch.is_empty() {
+            break;
+        }
+        for folio in batch.iter().filter(|folio| folio.is_uptodate()) {
+            let index = folio.index();
+            if data {
+                return Ok(pos.max((index as u64) << PAGE_SHIFT));
+            }
+            if index != hole {
+                return Ok(pos.max((hole as u64) << PAGE_SHIFT));
+            }
+            hole = index + 1;
+        }
+    }
+    if data {
+        return Err(ENXIO);
+    }
+    Ok(size.min(pos.max((hole as u64) << PAGE_SHIFT)))
+}
+
+/// Turns the bytes from `start` to before `end` into zeros, and the pages that lie within them into holes. `ENOMEM`; then
+/// nothing has changed.
+fn punch(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Result {
+    let mapping = inode.mapping();
+    let (first, head) = page_of(start);
+    let (last, tail) = page_of(end);
+    // Whole pages.
+    let from = if head != 0 { first + 1 } else { first };
+    // Settle both ends before either changes.
+    if head != 0 || first == last {
+        drop(settled(change, inode, first)?);
+    }
+    if tail != 0 && last != first {
+        drop(settled(change, inode, last)?);
+    }
+    if head != 0 || first == last {
+        if let Some(folio) = settled(change, inode, first)? {
+            let to = if first == last { tail } else { PAGE_SIZE };
+            folio.zero_range(head, to - head);
+        }
+    }
+    if tail != 0 && last != first {
+        if let Some(folio) = settled(change, inode, last)? {
+            folio.zero_range(0, tail);
+        }
+    }
+    if from < last {
+        mapping.unmap(from, last - from);
+        discard_range(change, inode, from, last);
+    }
+    Ok(())
+}
+
+/// Gives the file a page of zeros wherever it has a hole in the pages from `first` to before `end`. `ENOSPC`, `ENOMEM`,
+/// `EINTR`; then it has none of them.
+fn reserve(inode: &Inode, first: usize, end: usize) -> Result {
+    let mapping = inode.mapping();
+    let space = inode.space();
+    if space.limit() != 0 && end - first > space.limit() {
+        return Err(ENOSPC);
+    }
+    let mut failed = None;
+    let mut index = first;
+    while index < end {
+        if task::fatal_signal_pending() {
+            failed = Some(EINTR);
+            break;
+        }
+        if mapping.get(index).is_none() {
+            if let Err(err) = space.charge(1) {
+                failed = Some(err);
+                break;
+            }
+            match mapping.add(index) {
+                // It stays a hole in all but the charge: not uptodate, which also tells it from others if we fail.
+                Ok(folio) => folio.mark_dirty(),
+                Err(err) => {
+                    space.uncharge(1);
+                    if err != EEXIST {
+                        failed = Some(err);
+                        break;
+                    }
+                }
+            }
+        }
+        index += 1;
+        task::cond_resched();
+    }
+    let Some(err) = failed else {
+        return Ok(());
+    };
+    unreserve(inode, first, index);
+    Err(err)
+}
+
+/// Takes back what [`reserve`] added, and nobody has used.
+fn unreserve(inode: &Inode, first: usize, end: usize) {
+    let mapping = inode.mapping();
+    let mut next = first;
+    let Some(last) = end.checked_sub(1) else {
+        return;
+    };
+    while next <= last {
+        let batch = mapping.batch(&mut next, last);
+        if batch.is_empty() {
+            break;
+        }
+        for index in batch.into_indices() {
+            if let Some(folio) = mapping.lock(index) {
+                if !folio.is_uptodate() {
+                    let charged = folio.is_dirty();
+                    let _ = mapping.remove(&folio);
+                    if charged {
+                        inode.space().uncharge(1);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Settles the pages that have some of the bytes from `start` to before `end`, so that changing them later under the same
+/// [`Change`] cannot fail. `ENOSPC`, `ENOMEM`.
+fn settle_range(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Result {
+    let Some(last) = end.checked_sub(1).map(|last| page_of(last).0) else {
+        return Ok(());
+    };
+    let mapping = inode.mapping();
+    let mut next = page_of(start).0;
+    while next <= last {
+        let batch = mapping.batch(&mut next, last);
+        if batch.is_empty() {
+            break;
+        }
+        for index in batch.into_indices() {
+            if let Some(folio) = mapping.lock(index) {
+                if folio.is_uptodate() {
+                    change.settle(&folio, Charge::Limited)?;
+                }
+            }
+        }
+        task::cond_resched();
+    }
+    Ok(())
+}
+
+/// Turns the bytes from `start` to before `end`, whose pages are settled, into zeros, and keeps the pages.
+fn zero_range(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Result {
+    let mapping = inode.mapping();
+    let mut pos = start;
+    while pos < end {
+        let (index, offset) = page_of(pos);
+        let len = usize::try_from(end - pos)
+            .unwrap_or(PAGE_SIZE)
+            .min(PAGE_SIZE - offset);
+        if let Some(folio) = mapping.lock(index) {
+            if folio.is_uptodate() {
+                change.settle(&folio, Charge::Anyway)?;
+                folio.zero_range(offset, len);
+            }
+        }
+        pos += len as u64;
+        task::cond_resched();
+    }
+    Ok(())
+}
+
+impl FileOperations for Regular {
+    type Fs = SnapmapFs;
+
+    fn read_iter(iocb: &mut Kiocb<SnapmapFs>, to: &mut IovIter) -> Result<usize> {
+        let file = iocb.file();
+        let pos = iocb.pos();
+        let ret = perform_read(file.inode(), unsigned(pos), to);
+        if let Ok(read) = ret {
+            iocb.set_pos(signed(unsigned(pos) + read as u64));
+        }
+        file.accessed();
+        ret
+    }
+
+    fn write_iter(iocb: &mut Kiocb<SnapmapFs>, from: &mut IovIter) -> Result<usize> {
+        let file = iocb.file();
+        let inode = file.inode().lock();
+        if iocb.write_checks(from)? == 0 {
+            return Ok(0);
+        }
+        file.remove_privs()?;
+        file.update_time()?;
+        let pos = unsigned(iocb.pos());
+        let written = perform_write(&inode, pos, from)?;
+        iocb.set_pos(signed(pos + written as u64));
+        Ok(written)
+    }
+
+    fn llseek(file: &File<SnapmapFs>, offset: i64, whence: i32) -> Result<i64> {
+        let inode = file.inode();
+        let max = inode.max_size();
+        let data = match u32::try_from(whence) {
+            Ok(SEEK_DATA) => true,
+            Ok(SEEK_HOLE) => false,
+            _ => return file.seek(offset, whence, max, inode.size()),
+        };
+        let pos = u64::try_from(offset).map_err(|_| ENXIO)?;
+        let _lock = inode.lock();
+        let found = seek_hole_data(inode, pos, unsigned(inode.size()), data)?;
+        file.set_pos(signed(found), max)
+    }
+
+    fn fallocate(file: &File<SnapmapFs>, mode: u32, offset: i64, len: i64) -> Result {
+        let keep_size = mode & FALLOC_FL_KEEP_SIZE != 0;
+        let start = unsigned(offset);
+        let end = start.checked_add(unsigned(len)).ok_or(EFBIG)?;
+        let inode = file.inode().lock();
+        let mapping = inode.mapping();
+        match mode & !FALLOC_FL_KEEP_SIZE {
+            FALLOC_FL_PUNCH_HOLE => {
+                let _invalidate = mapping.invalidate_lock();
+                punch(&change(&inode), &inode, start, end)?;
+            }
+            op @ (0 | FALLOC_FL_ZERO_RANGE) => {
+                // Also with KEEP_SIZE, as on tmpfs.
+                inode.newsize_ok(signed(end))?;
+                let change = change(&inode);
+                let size = inode.size();
+                let grows = !keep_size && signed(end) > size;
+                if grows {
+                    clear_tail(&change, &inode, size)?;
+                }
+                let zero = op == FALLOC_FL_ZERO_RANGE;
+                if zero {
+                    settle_range(&change, &inode, start, end)?;
+                }
+                reserve(&inode, page_of(start).0, size_in_pages(signed(end)))?;
+                if zero {
+                    zero_range(&change, &inode, start, end)?;
+                }
+                if grows {
+                    inode.set_size(signed(end));
+                }
+            }
+            _ => return Err(Errno::EOPNOTSUPP.into()),
+        }
+        file.modified()
+    }
+
+    fn mmap_prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
+        mmap::prepare(inode, file, desc)
+    }
+}
+
+impl AddressSpaceOperations for Regular {
+    type Fs = SnapmapFs;
+
+    /// A fault wants a page where there is a hole, or one that was only reserved.
+    fn read_folio(inode: &Inode, folio: LockedFolio) -> Result {
+        if !folio.is_dirty() {
+            if let Err(err) = inode.space().charge(1) {
+                let _ = inode.mapping().remove(&folio);
+                return Err(err);
+            }
+            folio.mark_dirty();
+        }
+        folio.zero_range(0, PAGE_SIZE);
+        folio.mark_uptodate();
+        Ok(())
+    }
+}

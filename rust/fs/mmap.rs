@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mappings: shared ones of the live file, private ones of a snapshot.
+
+use super::{
+    snapshots::{
+        self,
+        change,
+        size_in_pages,
+        Charge,
+        Snapshot, //
+    },
+    Inode,
+    SnapmapFs,
+};
+use crate::{
+    snapshot::Found,
+    vfs::{
+        file::File,
+        folio::{
+            Folio,
+            LockedFolio, //
+        },
+        vma::{
+            code,
+            error_code,
+            Fault,
+            FaultCode,
+            MmapDesc,
+            Mkwrite,
+            PrivateMapping,
+            SharedMapping,
+            VmFault, //
+        },
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        aref::ARef,
+        barrier::smp_rmb,
+        Arc, //
+    },
+};
+
+/// Makes a mapping: `file_operations.mmap_prepare`.
+pub(super) fn prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
+    file.accessed();
+    if desc.is_shared() || inode.super_block().data().private_live() {
+        desc.set_shared::<Shared>();
+        return Ok(());
+    }
+    let snapshot = snapshots::take(inode, desc.pages())?;
+    desc.set_private::<Private>(snapshot)
+}
+
+/// Mappings of the live file.
+pub(super) struct Shared;
+
+impl SharedMapping for Shared {
+    type Fs = SnapmapFs;
+
+    fn page_mkwrite(
+        inode: &Inode,
+        file: &File<SnapmapFs>,
+        fault: &mut Mkwrite<'_>,
+    ) -> Result<Option<LockedFolio>> {
+        let mapping = inode.mapping();
+        // As filemap_page_mkwrite(): a store does not fail for its time.
+        let _ = file.update_time();
+        let change = change(inode);
+        let Some(folio) = fault.lock_page(mapping) else {
+            return Ok(None);
+        };
+        if folio.index() >= size_in_pages(inode.size()) {
+            return Ok(None);
+        }
+        change.settle(&folio, Charge::Limited)?;
+        mapping.set_writable(&folio, true);
+        Ok(Some(folio))
+    }
+}
+
+/// Mappings of a snapshot.
+pub(super) struct Private;
+
+impl Private {
+    /// The page that holds what was found.
+    fn serve(inode: &Inode, found: Found<ARef<Folio>>) -> Fault {
+        match found {
+            Found::Page(folio) => Fault::Page(folio),
+            Found::Hole => match inode.space().zero_page() {
+                Some(folio) => Fault::Page(folio),
+                // It is mapped a thousand million times; one more page does not count.
+                None => match Folio::zeroed() {
+                    Ok(folio) => Fault::Page(folio),
+                    Err(err) => Fault::Code(error_code(err)),
+                },
+            },
+        }
+    }
+
+    /// A page that was not mapped when the snapshot was taken: it is as it was when it is first touched.
+    fn first_touch(inode: &Inode, snapshot: &Snapshot, vmf: &mut VmFault) -> Fault {
+        let page = vmf.index();
+        if let Some(folio) = snapshot.touched(page) {
+            return Fault::Page(folio);
+        }
+        match vmf.live() {
+            Fault::Live(folio) => match snapshot.touched(page) {
+                Some(kept) => Fault::Page(kept),
+                None => match snapshot.touch(inode, &folio) {
+                    Ok(kept) => Fault::Page(kept),
+                    Err(err) => Fault::Code(error_code(err)),
+                },
+            },
+            other => other,
+        }
+    }
+}
+
+impl PrivateMapping for Private {
+    type Fs = SnapmapFs;
+    type Snapshot = Snapshot;
+
+    fn fault(inode: &Inode, snapshot: &Snapshot, vmf: &mut VmFault) -> Fault {
+        let page = vmf.index();
+        if !snapshot.covers(page) {
+            return Self::first_touch(inode, snapshot, vmf);
+        }
+        if page >= snapshot.bounds().1 {
+            return Fault::Code(code::SIGBUS);
+        }
+        let this = inode.snapshots();
+        let mapping = inode.mapping();
+        loop {
+            if let Some(found) = this.find(page, snapshot.epoch()) {
+                return Self::serve(inode, found);
+            }
+            if let Some(kept) = snapshot.touched_inside(page) {
+                return Fault::Page(kept);
+            }
+            if mapping.nr_pages() < size_in_pages(inode.size()) && mapping.get(page).is_none() {
+                // A hole. If it was made just now, the version was filed before the page went.
+                smp_rmb();
+                let found = this.find(page, snapshot.epoch());
+                return Self::serve(inode, found.unwrap_or(Found::Hole));
+            }
+            match vmf.live() {
+                Fault::Live(folio) => {
+                    return match this.find(page, snapshot.epoch()) {
+                        Some(found) => {
+                            drop(folio);
+                            Self::serve(inode, found)
+                        }
+                        None if this.has_lost(snapshot, page) => {
+                            drop(folio);
+                            Self::first_touch(inode, snapshot, vmf)
+                        }
+                        None => Fault::Live(folio),
+                    };
+                }
+                // The lock on the mapping may be gone, and the mapping with it.
+                Fault::Code(code) if code & code::RETRY != 0 => return Fault::Code(code),
+                Fault::Code(code) if code & code::SIGBUS != 0 => {
+                    // The live file has become shorter than the page. Who made it so has filed the page once the lock is
+                    // free.
+                    let _lock = mapping.invalidate_lock_shared();
+                    if let Some(found) = this.find(page, snapshot.epoch()) {
+                        return Self::serve(inode, found);
+                    }
+                    // Or there was no room to fill a hole, which nobody needs to be filled.
+                    if page >= size_in_pages(inode.size()) || mapping.get(page).is_none() {
+                        return Self::serve(inode, Found::Hole);
+                    }
+                    // The file has grown again.
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn map_pages(
+        inode: &Inode,
+        snapshot: &Snapshot,
+        vmf: &mut VmFault,
+        first: usize,
+        last: usize,
+    ) -> FaultCode {
+        let (from, end) = snapshot.bounds();
+        let page = vmf.index();
+        if page < from || page >= end {
+            return 0;
+        }
+        let first = first.max(from);
+        let last = last.min(end.saturating_sub(1));
+        inode
+            .snapshots()
+            .with_unchanged(snapshot, first, last, || vmf.map_live(first, last))
+            .unwrap_or(0)
+    }
+
+    fn close(inode: &Inode, snapshot: &Snapshot, pages: (usize, usize)) {
+        snapshots::trim(inode, snapshot, pages);
+    }
+
+    fn release(inode: &Inode, snapshot: Arc<Snapshot>) {
+        snapshots::release(inode, snapshot);
+    }
+}

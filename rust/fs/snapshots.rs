@@ -1,0 +1,618 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The snapshots of one inode: taking them, keeping pages for them before they change, and dropping them.
+//!
+//! # Lock order
+//!
+//! 1. `inode->i_rwsem`
+//! 2. `mm->mmap_lock`, or the lock of a mapping
+//! 3. `mapping->invalidate_lock`
+//! 4. [`Snapshots::lock`], called S
+//! 5. the folio lock
+//! 6. [`Snapshots::coverage`]
+//! 7. `mapping->i_mmap_rwsem`
+//! 8. page-table locks
+//! 9. [`Snapshots::store`]; `map_pages` holds it around 5, 8, where it gets it and 5 only by trylock
+//!
+//! # Invariants
+//!
+//! 1. If a live snapshot covers a page and has no version of it, the live page holds the snapshot's bytes, no page table
+//!    maps it writable, and nobody is changing it.
+//! 2. The live page enters a private mapping only while it is locked, and only if the mapping's snapshot has no version
+//!    of it then.
+//! 3. A page is changed in this order: lock it, file the version, unmap it, stamp it, change it, unlock it. A stamp before
+//!    the unmap would let a store through a shared mapping go ahead while private mappings still show the page.
+//! 4. With S held no memory of the user is touched in a way that may fault: `mmap()` takes S with `mmap_lock` held.
+
+use super::{
+    space::Space,
+    Inode, //
+};
+use crate::{
+    snapshot::{
+        Builder,
+        Claim,
+        Epoch,
+        Found,
+        Freed,
+        Id,
+        LiveSlot,
+        Slot,
+        Store, //
+    },
+    vfs::{
+        folio::{
+            Folio,
+            LockedFolio,
+            PAGE_SHIFT,
+            PAGE_SIZE, //
+        },
+        rwlock::RwLock,
+        rwsem::{
+            RwSem,
+            RwSemReadGuard, //
+        },
+        task,
+    },
+};
+use core::ops::ControlFlow;
+use kernel::{
+    new_mutex,
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNode, //
+    },
+    sync::{
+        aref::ARef,
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
+        Arc,
+        Mutex,
+        UniqueArc, //
+    },
+};
+
+/// A reference to a preserved page. Its charge to the superblock is that of the version.
+type Page = ARef<Folio>;
+
+/// What an inode knows of its snapshots.
+#[pin_data]
+pub(crate) struct Snapshots {
+    /// S: who changes the file holds it for reading from the question who needs the page to the end of the change; who
+    /// takes a snapshot holds it for writing. So a snapshot is of one instant.
+    #[pin]
+    lock: RwSem,
+    /// The current epoch. Changes with S held for writing.
+    epoch: Atomic<usize>,
+    /// Whether anything changed in the current epoch.
+    modified: Atomic<bool>,
+    /// [`Store::newest`], to be read without its lock. Grows only with S held for writing.
+    newest: Atomic<usize>,
+    /// [`Store::count`], to be read without its lock. Grows only with S held, before the change that it is for.
+    versions: Atomic<usize>,
+    #[pin]
+    store: RwLock<Store<Page>>,
+    /// Held while a coverage is computed and stored, so that the last one computed is the last one stored.
+    #[pin]
+    coverage: Mutex<()>,
+}
+
+/// A snapshot: what its mappings show.
+#[pin_data]
+pub(crate) struct Snapshot {
+    id: Id,
+    /// The pages of the file that were mapped: the first one, and the one after the last.
+    pages: (usize, usize),
+    /// The pages that the file had: the one after the last.
+    eof: usize,
+    /// Pages outside of `pages`, which a growing mremap brought in, or inside, where the snapshot had been unmapped and
+    /// the page was not kept: each as it was when it was first touched.
+    #[pin]
+    touched: Mutex<RBTree<usize, Page>>,
+    /// Whether a part was unmapped, so that a page may be mapped again of which nothing was kept.
+    trimmed: Atomic<bool>,
+}
+
+impl Snapshot {
+    /// The epoch whose pages it shows.
+    #[inline]
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.id.epoch
+    }
+
+    /// Whether `page` was mapped when the snapshot was taken.
+    #[inline]
+    pub(crate) fn covers(&self, page: usize) -> bool {
+        self.pages.0 <= page && page < self.pages.1
+    }
+
+    /// The pages that it can show: the first one, and the one after the last.
+    #[inline]
+    pub(crate) fn bounds(&self) -> (usize, usize) {
+        (self.pages.0, self.pages.1.min(self.eof))
+    }
+}
+
+/// How a page is charged that has to be preserved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Charge {
+    /// Within the limit of the superblock, else the change fails with `ENOSPC`.
+    Limited,
+    /// Always: the change takes pages away, and must not need space.
+    Anyway,
+}
+
+impl Snapshots {
+    /// No snapshots.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            lock <- RwSem::new(),
+            epoch: Atomic::new(1),
+            modified: Atomic::new(false),
+            newest: Atomic::new(0),
+            versions: Atomic::new(0),
+            store <- RwLock::new(Store::new()),
+            coverage <- new_mutex!((), "Snapshots::coverage"),
+        })
+    }
+
+    /// What the snapshots of `epoch` see of `page`, if it has changed.
+    ///
+    /// The answer is final if the live page is locked, or is no longer in the page cache.
+    #[inline]
+    pub(crate) fn find(&self, page: usize, epoch: Epoch) -> Option<Found<Page>> {
+        if self.versions.load(Acquire) == 0 {
+            return None;
+        }
+        self.store.read().lookup(page, epoch)
+    }
+
+    /// Calls `f` if `snapshot` still covers all pages from `first` to `last` and none of them has changed, and keeps both
+    /// so meanwhile. `None` if not, or if it cannot be found out without waiting. `f` must not sleep.
+    #[inline]
+    pub(crate) fn with_unchanged<R>(
+        &self,
+        snapshot: &Snapshot,
+        first: usize,
+        last: usize,
+        f: impl FnOnce() -> R,
+    ) -> Option<R> {
+        let store = self.store.try_read()?;
+        if store.any(first, last, snapshot.epoch()) {
+            return None;
+        }
+        if snapshot.trimmed.load(Relaxed)
+            && !(first..=last).all(|page| store.covers(snapshot.id, page))
+        {
+            return None;
+        }
+        Some(f())
+    }
+
+    /// Whether `page` was unmapped, so that nothing was kept of it since, and came back with a growing mremap.
+    #[inline]
+    pub(crate) fn has_lost(&self, snapshot: &Snapshot, page: usize) -> bool {
+        snapshot.trimmed.load(Relaxed) && !self.store.read().covers(snapshot.id, page)
+    }
+}
+
+/// The right to change an inode's data: S is held for reading.
+pub(crate) struct Change<'a> {
+    inode: &'a Inode,
+    snapshots: &'a Snapshots,
+    _lock: RwSemReadGuard<'a>,
+}
+
+/// Begins to change the data of `inode`. May sleep.
+pub(crate) fn change(inode: &Inode) -> Change<'_> {
+    let snapshots = inode.snapshots();
+    let lock = snapshots.lock.read();
+    if !snapshots.modified.load(Relaxed) {
+        snapshots.modified.store(true, Relaxed);
+    }
+    Change {
+        inode,
+        snapshots,
+        _lock: lock,
+    }
+}
+
+impl Change<'_> {
+    /// Sees to it that nobody needs `folio`, which is in the page cache, as it is any more.
+    ///
+    /// Two loads and a compare if there is no snapshot or the page was settled in this epoch. `ENOSPC`, `ENOMEM`; then
+    /// nothing has changed.
+    #[inline]
+    pub(crate) fn settle(&self, folio: &LockedFolio, charge: Charge) -> Result {
+        let newest = self.snapshots.newest.load(Relaxed);
+        if newest == 0 {
+            return Ok(());
+        }
+        let epoch = self.snapshots.epoch.load(Relaxed);
+        let stamp = folio.stamp();
+        if stamp == epoch {
+            return Ok(());
+        }
+        if newest > stamp && self.snapshots.keep(self.inode, folio, charge)? {
+            self.inode.mapping().unmap(folio.index(), 1);
+        }
+        folio.set_stamp(epoch);
+        Ok(())
+    }
+
+    /// As [`Change::settle`], for a page where the file had a hole until now.
+    #[inline]
+    pub(crate) fn settle_hole(&self, folio: &LockedFolio) -> Result {
+        if self.snapshots.newest.load(Relaxed) == 0 {
+            return Ok(());
+        }
+        // Nobody can have mapped the new page, and who mapped zeros for the hole keeps them.
+        self.snapshots
+            .preserve(self.inode, folio.index(), 0, || Ok(Found::Hole))?;
+        folio.set_stamp(self.snapshots.epoch.load(Relaxed));
+        Ok(())
+    }
+
+    /// Takes `folio` out of the page cache, and gives it to the snapshots that need it.
+    ///
+    /// It costs no copy and no memory but for the entry in the version store, unless somebody may be writing to the page
+    /// through a pin. Cannot fail; waits for memory if it has to.
+    pub(crate) fn discard(&self, folio: &LockedFolio) {
+        let mapping = self.inode.mapping();
+        let writable = mapping.is_writable(folio);
+        let charged = folio.is_dirty();
+        // The page will not change, so a stale translation of a reader does no harm. One of a writer would.
+        if writable || folio.is_mapped() {
+            mapping.unmap(folio.index(), 1);
+        }
+        let given = self.snapshots.newest.load(Relaxed) > folio.stamp()
+            && self.give(folio, writable && folio.has_other_users());
+        // A locked folio of ours is still there.
+        let _ = mapping.remove(folio);
+        if charged && !given {
+            self.inode.space().uncharge(1);
+        }
+    }
+
+    /// Files `folio` itself, or a copy. Returns whether the folio and its charge went to the store.
+    fn give(&self, folio: &LockedFolio, copy: bool) -> bool {
+        if copy || !folio.is_uptodate() {
+            insist(|| self.snapshots.keep(self.inode, folio, Charge::Anyway));
+            return false;
+        }
+        insist(|| {
+            self.snapshots
+                .preserve(self.inode, folio.index(), folio.stamp(), || {
+                    Ok(Found::Page(folio.reference()))
+                })
+        }) == Outcome::Filed
+    }
+}
+
+/// What became of a version that was to be filed.
+#[derive(PartialEq, Eq)]
+enum Outcome {
+    /// It is in the store.
+    Filed,
+    /// Nobody needs one, and none was made.
+    NotNeeded,
+    /// One was made, but who needed it is gone.
+    Spare,
+}
+
+/// Repeats what fails for want of memory only. The kernel frees memory, or ends processes, until it succeeds.
+fn insist<R>(mut f: impl FnMut() -> Result<R>) -> R {
+    loop {
+        if let Ok(r) = f() {
+            return r;
+        }
+        task::cond_resched();
+    }
+}
+
+impl Snapshots {
+    /// Keeps the locked `folio` for those who need it, as a copy. Returns whether there was anybody.
+    fn keep(&self, inode: &Inode, folio: &LockedFolio, charge: Charge) -> Result<bool> {
+        let uptodate = folio.is_uptodate();
+        let outcome = self.preserve(inode, folio.index(), folio.stamp(), || {
+            // What is not uptodate was never written to.
+            if !uptodate {
+                return Ok(Found::Hole);
+            }
+            match charge {
+                Charge::Limited => inode.space().charge(1)?,
+                Charge::Anyway => inode.space().charge_anyway(1),
+            }
+            match Folio::copy_of(folio) {
+                Ok(copy) => Ok(Found::Page(copy)),
+                Err(err) => {
+                    inode.space().uncharge(1);
+                    Err(err)
+                }
+            }
+        })?;
+        if outcome == Outcome::Spare && uptodate {
+            inode.space().uncharge(1);
+        }
+        Ok(outcome == Outcome::Filed)
+    }
+
+    /// Files what `make` returns as the version of `page` that the snapshots above `stamp` see, if any of them needs one.
+    ///
+    /// S is held, and the live page is locked if there is one.
+    fn preserve(
+        &self,
+        inode: &Inode,
+        page: usize,
+        stamp: Epoch,
+        make: impl FnOnce() -> Result<Found<Page>>,
+    ) -> Result<Outcome> {
+        let epoch = self.epoch.load(Relaxed);
+        let mut make = Some(make);
+        let mut made = None;
+        loop {
+            let claim = {
+                let store = self.store.read();
+                store.claim(page, stamp.max(store.settled(page)))
+            };
+            match claim {
+                Claim::By(_) => (),
+                Claim::Stale(id) => {
+                    self.refresh(inode, id);
+                    continue;
+                }
+                Claim::Nobody if made.is_some() => return Ok(Outcome::Spare),
+                Claim::Nobody => return Ok(Outcome::NotNeeded),
+            }
+            if let Some(make) = make.take() {
+                let slot = Slot::new(GFP_KERNEL)?;
+                made = Some((make()?, slot));
+            }
+            let mut store = self.store.write();
+            let lo = stamp.max(store.settled(page));
+            // Who needs it may be gone by now.
+            if let Claim::By(owner) = store.claim(page, lo) {
+                if let Some((content, slot)) = made.take() {
+                    store.file(page, lo, epoch, content, owner, slot);
+                    self.versions.store(store.count(), Release);
+                }
+                return Ok(Outcome::Filed);
+            }
+        }
+    }
+
+    /// Finds out which pages the mappings of a snapshot still cover.
+    fn refresh(&self, inode: &Inode, id: Id) {
+        let _last = self.coverage.lock();
+        let Some(hull) = self.store.read().hull(id) else {
+            return;
+        };
+        let mut coverage = Builder::new(hull);
+        inode
+            .mapping()
+            .for_each_vma(hull.0, hull.1.saturating_sub(1), |vma| {
+                if vma.with_snapshot::<super::mmap::Private, _>(|s| s.id) == Some(id) {
+                    let (first, end) = vma.pages();
+                    coverage.add(first, end);
+                }
+                ControlFlow::Continue(())
+            });
+        self.store.write().refresh(id, coverage);
+    }
+
+    /// Drops what `freed` holds, outside of all locks.
+    fn discharge(&self, inode: &Inode, freed: Freed<Page>) {
+        let pages = freed.len();
+        drop(freed);
+        if pages != 0 {
+            inode.space().uncharge(pages);
+        }
+    }
+}
+
+/// Takes a snapshot of the pages from `pages.0` to before `pages.1` of `inode`. `mmap_lock` is held for writing.
+///
+/// The work does not depend on the number of pages, but on those that shared mappings may be writing to: these are
+/// unmapped, and copied at once where somebody has pinned them. `ENOMEM`, `ENOSPC`, `EOVERFLOW`, and `EINTR` for a fatal
+/// signal.
+pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>> {
+    let this = inode.snapshots();
+    let slot = LiveSlot::new(GFP_KERNEL)?;
+    let memory = UniqueArc::<Snapshot>::new_uninit(GFP_KERNEL)?;
+
+    let lock = this.lock.write_killable()?;
+    let size = inode.size();
+    let eof = size_in_pages(size);
+    let mut epoch = this.epoch.load(Relaxed);
+    if this.modified.load(Relaxed) {
+        epoch = epoch.checked_add(1).ok_or(EOVERFLOW)?;
+        this.epoch.store(epoch, Relaxed);
+        this.modified.store(false, Relaxed);
+    }
+    let end = pages.1.min(eof).max(pages.0);
+    let id = {
+        let mut store = this.store.write();
+        let id = store.insert(epoch, pages.0, end, slot);
+        this.newest.store(store.newest(), Relaxed);
+        id
+    };
+    let snapshot = memory.pin_init_with(pin_init!(Snapshot {
+        id,
+        pages,
+        eof,
+        touched <- new_mutex!(RBTree::new(), "Snapshot::touched"),
+        trimmed: Atomic::new(false),
+    }));
+    let Ok(snapshot): Result<_, core::convert::Infallible> = snapshot;
+    let snapshot = Arc::from(snapshot);
+    if inode.mapping().any_writable() {
+        if let Err(err) = this.protect(inode, id, (pages.0, end), size) {
+            // Pages may have been stamped for a snapshot that will not be.
+            this.modified.store(true, Relaxed);
+            drop(lock);
+            release(inode, snapshot);
+            return Err(err);
+        }
+    }
+    Ok(snapshot)
+}
+
+impl Snapshots {
+    /// Takes the pages from `pages.0` to before `pages.1` away from those who may be writing to them. S is held for writing.
+    fn protect(&self, inode: &Inode, id: Id, pages: (usize, usize), size: i64) -> Result {
+        let mapping = inode.mapping();
+        let tail = usize::try_from(size >> PAGE_SHIFT).unwrap_or(usize::MAX);
+        let mut next = pages.0;
+        let Some(last) = pages.1.checked_sub(1) else {
+            return Ok(());
+        };
+        while next <= last {
+            let batch = mapping.batch_writable(&mut next, last);
+            if batch.is_empty() {
+                break;
+            }
+            for index in batch.into_indices() {
+                // A page that is about to become writable is locked until it is mapped so.
+                let Some(folio) = mapping.lock(index) else {
+                    continue;
+                };
+                // Not just write-protect: references can be told only from each other on an unmapped page.
+                mapping.unmap(index, 1);
+                if index == tail {
+                    // Stores past the end of the file are no part of it.
+                    let from = (size as usize) % PAGE_SIZE;
+                    if from != 0 && !folio.is_zero_from(from) {
+                        folio.zero_range(from, PAGE_SIZE);
+                    }
+                }
+                if folio.has_other_users() {
+                    // It may be pinned for writing. Now is the last time that its contents are known.
+                    self.keep(inode, &folio, Charge::Limited)?;
+                    folio.set_stamp(id.epoch);
+                    self.modified.store(true, Relaxed);
+                } else {
+                    mapping.set_writable(&folio, false);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Drops a snapshot whose last mapping is gone, and all that was kept for it alone. Takes no lock that a writer waits for.
+pub(crate) fn release(inode: &Inode, snapshot: Arc<Snapshot>) {
+    let this = inode.snapshots();
+    this.store.write().retire(snapshot.id);
+    loop {
+        let mut freed = Freed::new();
+        let done = {
+            let mut store = this.store.write();
+            let done = store.drain(snapshot.id, &mut freed);
+            this.versions.store(store.count(), Release);
+            this.newest.store(store.newest(), Relaxed);
+            done
+        };
+        this.discharge(inode, freed);
+        if done {
+            break;
+        }
+        task::cond_resched();
+    }
+    let touched = core::mem::replace(&mut *snapshot.touched.lock(), RBTree::new());
+    inode.space().uncharge(touched.keys().count());
+}
+
+/// Frees what was kept for the part `pages` of a snapshot's mapping that was unmapped, while other parts remain.
+pub(crate) fn trim(inode: &Inode, snapshot: &Snapshot, pages: (usize, usize)) {
+    let this = inode.snapshots();
+    snapshot.trimmed.store(true, Relaxed);
+    let lost;
+    {
+        let mut store = this.store.write();
+        store.mark_stale(snapshot.id);
+        // Without versions nothing depends on the coverage, until the first is filed. And where no page of the part has
+        // one, it has none that could be freed.
+        if store.count() == 0 {
+            return;
+        }
+        lost = pages.0 < pages.1 && store.any(pages.0, pages.1 - 1, snapshot.epoch());
+    }
+    this.refresh(inode, snapshot.id);
+    while lost {
+        let mut freed = Freed::new();
+        let done = {
+            let mut store = this.store.write();
+            let done = store.disown(snapshot.id, &mut freed);
+            this.versions.store(store.count(), Release);
+            done
+        };
+        this.discharge(inode, freed);
+        if done {
+            break;
+        }
+        task::cond_resched();
+    }
+}
+
+impl Snapshot {
+    /// The page that was kept when `page` was first touched.
+    pub(crate) fn touched(&self, page: usize) -> Option<Page> {
+        self.touched.lock().get(&page).cloned()
+    }
+
+    /// The same for a page that was mapped when the snapshot was taken.
+    #[inline]
+    pub(crate) fn touched_inside(&self, page: usize) -> Option<Page> {
+        if !self.trimmed.load(Relaxed) {
+            return None;
+        }
+        self.touched(page)
+    }
+
+    /// Keeps the locked live page as it is now, for a page that the snapshot has nothing of. `ENOMEM`, `ENOSPC`.
+    pub(crate) fn touch(&self, inode: &Inode, folio: &LockedFolio) -> Result<Page> {
+        let mapping = inode.mapping();
+        if mapping.is_writable(folio) {
+            // Against stores during the copy.
+            mapping.unmap(folio.index(), 1);
+        }
+        inode.space().charge(1)?;
+        let made = Folio::copy_of(folio)
+            .and_then(|copy| Ok((RBTreeNode::new(folio.index(), copy.clone(), GFP_KERNEL)?, copy)));
+        let (node, copy) = match made {
+            Ok(made) => made,
+            Err(err) => {
+                inode.space().uncharge(1);
+                return Err(err);
+            }
+        };
+        // Two threads may touch it at once; the page lock lets one after the other, so the second finds the first's.
+        self.touched.lock().insert(node);
+        Ok(copy)
+    }
+}
+
+impl Inode {
+    /// The snapshots of a regular file.
+    #[inline]
+    pub(super) fn snapshots(&self) -> &Snapshots {
+        &self.data().file.snapshots
+    }
+
+    /// The pages of the superblock.
+    #[inline]
+    pub(super) fn space(&self) -> &Space {
+        &self.super_block().data().space
+    }
+}
+
+/// The number of pages that a file of `size` bytes has, the last one perhaps in part.
+pub(crate) fn size_in_pages(size: i64) -> usize {
+    let size = u64::try_from(size).unwrap_or(0);
+    usize::try_from(size.div_ceil(PAGE_SIZE as u64)).unwrap_or(usize::MAX)
+}

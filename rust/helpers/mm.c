@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Page cache, mappings and files.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/folio_batch.h>
+#include <linux/highmem.h>
+#include <linux/interval_tree_generic.h>
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/rwsem.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/uio.h>
+
+#include "../vfs_ext.h"
+
+/* Locks. */
+
+/* One lockdep class: there is one kind of semaphore in this module, the snapshot lock of an inode. */
+void snapmapfs_helper_init_rwsem(struct rw_semaphore *snapshot_lock)
+{
+	init_rwsem(snapshot_lock);
+}
+
+void snapmapfs_helper_rwlock_init(rwlock_t *lock)
+{
+	rwlock_init(lock);
+}
+
+void snapmapfs_helper_read_lock(rwlock_t *lock)
+{
+	read_lock(lock);
+}
+
+bool snapmapfs_helper_read_trylock(rwlock_t *lock)
+{
+	return read_trylock(lock);
+}
+
+void snapmapfs_helper_read_unlock(rwlock_t *lock)
+{
+	read_unlock(lock);
+}
+
+void snapmapfs_helper_write_lock(rwlock_t *lock)
+{
+	write_lock(lock);
+}
+
+void snapmapfs_helper_write_unlock(rwlock_t *lock)
+{
+	write_unlock(lock);
+}
+
+/* Folios. */
+
+void snapmapfs_helper_folio_get(struct folio *folio)
+{
+	folio_get(folio);
+}
+
+void snapmapfs_helper_folio_put(struct folio *folio)
+{
+	folio_put(folio);
+}
+
+void snapmapfs_helper_folio_lock(struct folio *folio)
+{
+	folio_lock(folio);
+}
+
+bool snapmapfs_helper_folio_test_uptodate(const struct folio *folio)
+{
+	return folio_test_uptodate(folio);
+}
+
+void snapmapfs_helper_folio_mark_uptodate(struct folio *folio)
+{
+	folio_mark_uptodate(folio);
+}
+
+bool snapmapfs_helper_folio_test_dirty(const struct folio *folio)
+{
+	return folio_test_dirty(folio);
+}
+
+bool snapmapfs_helper_folio_mapped(const struct folio *folio)
+{
+	return folio_mapped(folio);
+}
+
+/*
+ * The folio is locked, unmapped and in the page cache, and the caller has one reference. A folio that is not on the LRU
+ * may be in the batch of a CPU that is about to put it there, which takes a reference, too.
+ */
+bool snapmapfs_helper_folio_has_other_users(const struct folio *folio)
+{
+	return folio_ref_count(folio) >
+	       folio_expected_ref_count(folio) + 1 + !folio_test_lru(folio);
+}
+
+void snapmapfs_helper_folio_copy_page(struct folio *dst, struct folio *src)
+{
+	copy_highpage(folio_page(dst, 0), folio_page(src, 0));
+}
+
+void snapmapfs_helper_folio_copy_range(struct folio *dst, size_t offset, struct folio *src,
+				       size_t len)
+{
+	memcpy_folio(dst, offset, src, 0, len);
+}
+
+void snapmapfs_helper_folio_zero_range(struct folio *folio, size_t start, size_t len)
+{
+	folio_zero_range(folio, start, len);
+}
+
+bool snapmapfs_helper_folio_is_zero(struct folio *folio, size_t start, size_t len)
+{
+	void *addr = kmap_local_folio(folio, 0);
+	bool zero = !memchr_inv(addr + start, 0, len);
+
+	kunmap_local(addr);
+	return zero;
+}
+
+int snapmapfs_helper_folio_ref_count(const struct folio *folio)
+{
+	return folio_ref_count(folio);
+}
+
+struct folio *snapmapfs_helper_folio_alloc(gfp_t gfp)
+{
+	return folio_alloc(gfp, 0);
+}
+
+unsigned long snapmapfs_helper_folio_stamp(const struct folio *folio)
+{
+	return (unsigned long)folio->private;
+}
+
+void snapmapfs_helper_folio_set_stamp(struct folio *folio, unsigned long stamp)
+{
+	folio->private = (void *)stamp;
+}
+
+/* Page cache. */
+
+struct folio *snapmapfs_helper_filemap_get_folio(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(mapping, index);
+
+	return IS_ERR(folio) ? NULL : folio;
+}
+
+struct folio *snapmapfs_helper_filemap_lock_folio(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_lock_folio(mapping, index);
+
+	return IS_ERR(folio) ? NULL : folio;
+}
+
+/* Adds a new folio, which is locked then and neither uptodate nor dirty. */
+struct folio *snapmapfs_helper_filemap_add_new(struct address_space *mapping, pgoff_t index)
+{
+	gfp_t gfp = mapping_gfp_mask(mapping);
+	struct folio *folio = folio_alloc(gfp, 0);
+	int err;
+
+	if (!folio)
+		return ERR_PTR(-ENOMEM);
+	/* Live pages are never reclaimed, but their use may as well be known. */
+	__folio_set_referenced(folio);
+	err = filemap_add_folio(mapping, folio, index, gfp);
+	if (err) {
+		folio_put(folio);
+		return ERR_PTR(err);
+	}
+	return folio;
+}
+
+bool snapmapfs_helper_folio_in(const struct folio *folio, const struct address_space *mapping)
+{
+	return folio->mapping == mapping;
+}
+
+pgoff_t snapmapfs_helper_folio_index(const struct folio *folio)
+{
+	return folio->index;
+}
+
+void snapmapfs_helper_mapping_setup(struct address_space *mapping, gfp_t gfp)
+{
+	mapping_set_gfp_mask(mapping, gfp);
+	mapping_set_unevictable(mapping);
+}
+
+void snapmapfs_helper_filemap_invalidate_lock(struct address_space *mapping)
+{
+	filemap_invalidate_lock(mapping);
+}
+
+void snapmapfs_helper_filemap_invalidate_unlock(struct address_space *mapping)
+{
+	filemap_invalidate_unlock(mapping);
+}
+
+void snapmapfs_helper_filemap_invalidate_lock_shared(struct address_space *mapping)
+{
+	filemap_invalidate_lock_shared(mapping);
+}
+
+void snapmapfs_helper_filemap_invalidate_unlock_shared(struct address_space *mapping)
+{
+	filemap_invalidate_unlock_shared(mapping);
+}
+
+/* A page whose contents may change without the filesystem being asked has this mark in the page cache. */
+#define SNAPMAPFS_TAG_WRITABLE PAGECACHE_TAG_TOWRITE
+
+void snapmapfs_helper_mark_writable(struct address_space *mapping, pgoff_t index, bool writable)
+{
+	unsigned long flags;
+
+	if (xa_get_mark(&mapping->i_pages, index, SNAPMAPFS_TAG_WRITABLE) == writable)
+		return;
+	xa_lock_irqsave(&mapping->i_pages, flags);
+	if (writable)
+		__xa_set_mark(&mapping->i_pages, index, SNAPMAPFS_TAG_WRITABLE);
+	else
+		__xa_clear_mark(&mapping->i_pages, index, SNAPMAPFS_TAG_WRITABLE);
+	xa_unlock_irqrestore(&mapping->i_pages, flags);
+}
+
+bool snapmapfs_helper_is_marked_writable(struct address_space *mapping, pgoff_t index)
+{
+	return xa_get_mark(&mapping->i_pages, index, SNAPMAPFS_TAG_WRITABLE);
+}
+
+bool snapmapfs_helper_any_marked_writable(const struct address_space *mapping)
+{
+	return mapping_tagged(mapping, SNAPMAPFS_TAG_WRITABLE);
+}
+
+unsigned int snapmapfs_helper_get_writable(struct address_space *mapping, pgoff_t *start,
+					   pgoff_t end, struct folio_batch *fbatch)
+{
+	return filemap_get_folios_tag(mapping, start, end, SNAPMAPFS_TAG_WRITABLE, fbatch);
+}
+
+void snapmapfs_helper_folio_batch_init(struct folio_batch *fbatch)
+{
+	folio_batch_init(fbatch);
+}
+
+void snapmapfs_helper_folio_batch_release(struct folio_batch *fbatch)
+{
+	folio_batch_release(fbatch);
+}
+
+/* The mappings of a file: an instance of our own, since mm/interval_tree.c exports none. */
+
+#define START(vma) ((vma)->vm_pgoff)
+#define LAST(vma) vma_last_pgoff(vma)
+
+INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long, shared.rb_subtree_last,
+		     START, LAST, static inline __maybe_unused, snapmapfs_vmas)
+
+void snapmapfs_helper_i_mmap_lock_read(struct address_space *mapping)
+{
+	i_mmap_lock_read(mapping);
+}
+
+void snapmapfs_helper_i_mmap_unlock_read(struct address_space *mapping)
+{
+	i_mmap_unlock_read(mapping);
+}
+
+struct vm_area_struct *snapmapfs_helper_i_mmap_first(struct address_space *mapping,
+						     unsigned long first, unsigned long last)
+{
+	return snapmapfs_vmas_iter_first(&mapping->i_mmap, first, last);
+}
+
+struct vm_area_struct *snapmapfs_helper_i_mmap_next(struct vm_area_struct *vma,
+						    unsigned long first, unsigned long last)
+{
+	return snapmapfs_vmas_iter_next(vma, first, last);
+}
+
+/* Mappings. */
+
+bool snapmapfs_helper_vma_desc_is_shared(const struct vm_area_desc *desc)
+{
+	return vma_desc_test(desc, VMA_MAYSHARE_BIT);
+}
+
+unsigned long snapmapfs_helper_vma_pages(const struct vm_area_struct *vma)
+{
+	return vma_pages(vma);
+}
+
+void snapmapfs_helper_sb_start_pagefault(struct super_block *sb)
+{
+	sb_start_pagefault(sb);
+}
+
+void snapmapfs_helper_sb_end_pagefault(struct super_block *sb)
+{
+	sb_end_pagefault(sb);
+}
+
+struct page *snapmapfs_helper_folio_page(struct folio *folio)
+{
+	return folio_page(folio, 0);
+}
+
+struct folio *snapmapfs_helper_page_folio(struct page *page)
+{
+	return page_folio(page);
+}
+
+/*
+ * A file for the mappings of one snapshot of @file's inode. It has @file's path, so that /proc/PID/maps and everybody
+ * else who asks a mapping for its file sees what was mapped.
+ */
+struct file *snapmapfs_helper_snapshot_file(struct file *file, const struct file_operations *fops,
+					    void *private_data)
+{
+	struct inode *inode = file->f_mapping->host;
+	struct file *snap;
+
+	ihold(inode);
+	snap = alloc_file_pseudo_noaccount(inode, file->f_path.mnt, "snapshot",
+					   O_RDONLY | O_LARGEFILE,
+					   fops);
+	if (IS_ERR(snap)) {
+		iput(inode);
+		return snap;
+	}
+	path_get(&file->f_path);
+	path_put(&snap->f_path);
+	snap->__f_path = file->f_path;
+	snap->private_data = private_data;
+	return snap;
+}
+
+bool snapmapfs_helper_file_is_shared(const struct file *file)
+{
+	return file_count((struct file *)file) > 1;
+}
+
+/* Files. */
+
+loff_t snapmapfs_helper_llseek(struct file *file, loff_t offset, int whence)
+{
+	const struct snapmapfs_file_operations *ops =
+		container_of(file->f_op, struct snapmapfs_file_operations, fops);
+
+	ops->llseek(file, &offset, whence);
+	return offset;
+}
+
+long snapmapfs_helper_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
+{
+	const struct snapmapfs_file_operations *ops =
+		container_of(file->f_op, struct snapmapfs_file_operations, fops);
+
+	return ops->fallocate(file, mode, &offset, &len);
+}
+
+void snapmapfs_helper_file_llseek_size(struct file *file, loff_t *pos, int whence,
+				       const loff_t *maxsize, const loff_t *eof)
+{
+	*pos = generic_file_llseek_size(file, *pos, whence, *maxsize, *eof);
+}
+
+void snapmapfs_helper_file_setpos(struct file *file, loff_t *pos, const loff_t *maxsize)
+{
+	*pos = vfs_setpos(file, *pos, *maxsize);
+}
+
+int snapmapfs_helper_newsize_ok(const struct inode *inode, const loff_t *size)
+{
+	return inode_newsize_ok(inode, *size);
+}
+
+void snapmapfs_helper_file_accessed(struct file *file)
+{
+	file_accessed(file);
+}
+
+bool snapmapfs_helper_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
+void snapmapfs_helper_cond_resched(void)
+{
+	cond_resched();
+}
+
+bool snapmapfs_helper_iter_is_user(const struct iov_iter *iter)
+{
+	return user_backed_iter(iter);
+}
+
+size_t snapmapfs_helper_copy_zeros_to_iter(size_t offset, size_t bytes, struct iov_iter *iter)
+{
+	return copy_page_to_iter(ZERO_PAGE(0), offset, bytes, iter);
+}
+
+size_t snapmapfs_helper_copy_folio_to_iter(struct folio *folio, size_t offset, size_t bytes,
+					   struct iov_iter *iter)
+{
+	return copy_folio_to_iter(folio, offset, bytes, iter);
+}
+
+/* Fills @folio from @iter, from @offset on. May sleep and fault: nothing may be locked that a fault takes. */
+size_t snapmapfs_helper_copy_folio_from_iter(struct folio *folio, size_t offset, size_t bytes,
+					     struct iov_iter *iter)
+{
+	return copy_page_from_iter(folio_page(folio, 0), offset, bytes, iter);
+}
+
+size_t snapmapfs_helper_iov_iter_count(const struct iov_iter *iter)
+{
+	return iov_iter_count(iter);
+}
+
+/* Memory cgroups. */
+
+#ifdef CONFIG_MEMCG
+struct mem_cgroup *snapmapfs_helper_current_memcg(void)
+{
+	return get_mem_cgroup_from_mm(current->mm);
+}
+
+void snapmapfs_helper_memcg_put(struct mem_cgroup *memcg)
+{
+	mem_cgroup_put(memcg);
+}
+
+struct mem_cgroup *snapmapfs_helper_set_active_memcg(struct mem_cgroup *memcg)
+{
+	return set_active_memcg(memcg);
+}
+#else
+struct mem_cgroup *snapmapfs_helper_current_memcg(void)
+{
+	return NULL;
+}
+
+void snapmapfs_helper_memcg_put(struct mem_cgroup *memcg)
+{
+}
+
+struct mem_cgroup *snapmapfs_helper_set_active_memcg(struct mem_cgroup *memcg)
+{
+	return NULL;
+}
+#endif

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The interface of `../sys.rs` over the standard library.
+
+use std::{
+    collections::BTreeMap,
+    marker::PhantomData,
+    ops::Bound::{
+        Excluded,
+        Included,
+        Unbounded, //
+    },
+};
+
+pub(crate) struct Map<K, V>(BTreeMap<K, V>);
+
+pub(crate) struct Node<K, V>(K, V);
+
+impl<K, V> Node<K, V> {
+    pub(crate) fn to_key_value(self) -> (K, V) {
+        (self.0, self.1)
+    }
+}
+
+pub(crate) struct Slot<K, V>(PhantomData<(K, V)>);
+
+impl<K, V> Slot<K, V> {
+    pub(crate) fn new() -> Self {
+        Self(PhantomData)
+    }
+
+    pub(crate) fn fill(self, key: K, value: V) -> Node<K, V> {
+        Node(key, value)
+    }
+}
+
+impl<K: Ord + Copy, V> Map<K, V> {
+    pub(crate) fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        self.0.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.0.get_mut(key)
+    }
+
+    pub(crate) fn insert(&mut self, node: Node<K, V>) -> Option<Node<K, V>> {
+        let key = node.0;
+        self.0.insert(node.0, node.1).map(|old| Node(key, old))
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<Node<K, V>> {
+        self.0.remove_entry(key).map(|(k, v)| Node(k, v))
+    }
+
+    pub(crate) fn at_or_after<R>(&self, key: &K, f: impl FnOnce(&K, &V) -> R) -> Option<R> {
+        self.0
+            .range((Included(key), Unbounded))
+            .next()
+            .map(|(k, v)| f(k, v))
+    }
+
+    pub(crate) fn before<R>(&self, key: &K, f: impl FnOnce(&K, &V) -> R) -> Option<R> {
+        self.0
+            .range((Unbounded, Excluded(key)))
+            .next_back()
+            .map(|(k, v)| f(k, v))
+    }
+
+    pub(crate) fn find<R>(&self, mut f: impl FnMut(&K, &V) -> Option<R>) -> Option<R> {
+        self.0.iter().find_map(|(k, v)| f(k, v))
+    }
+}
+
+pub(crate) struct List<T>(Vec<T>);
+
+impl<T> List<T> {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) fn push(&mut self, value: T) -> Result<(), ()> {
+        // Short of memory at the fourth, so that the tests see that case.
+        if self.0.len() == 3 {
+            return Err(());
+        }
+        self.0.push(value);
+        Ok(())
+    }
+
+    pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
+        self.0.last_mut()
+    }
+
+    pub(crate) fn as_slice(&self) -> &[T] {
+        &self.0
+    }
+}

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The page cache of a file, and the mappings of it.
+//!
+//! C headers: [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h),
+//! [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use super::{
+    bindings,
+    folio::{
+        Folio,
+        LockedFolio, //
+    },
+    inode::{
+        FileSystem,
+        Inode,
+        New, //
+    },
+    vma::Vma,
+};
+use core::{
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ops::ControlFlow,
+    ptr::NonNull, //
+};
+use kernel::{
+    error::{
+        from_result,
+        to_result, //
+    },
+    ffi::c_int,
+    prelude::*,
+    sync::aref::ARef,
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    },
+};
+
+/// A `struct address_space` of one of this module's inodes, with folios of order 0 only.
+#[repr(transparent)]
+pub(crate) struct AddressSpace(Opaque<bindings::address_space>);
+
+// SAFETY: An address space is made to be used by several threads; its own locks see to that.
+unsafe impl Sync for AddressSpace {}
+
+impl AddressSpace {
+    /// Borrows an address space from C.
+    ///
+    /// # Safety
+    ///
+    /// `mapping` has to be valid for all of `'a`, and to hold only folios of order 0.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(mapping: *mut bindings::address_space) -> &'a Self {
+        // SAFETY: The wrapper is transparent, and the caller vouches for the rest.
+        unsafe { &*mapping.cast() }
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut bindings::address_space {
+        self.0.get()
+    }
+
+    /// The number of pages in the page cache. It may change at any time.
+    #[inline]
+    pub(crate) fn nr_pages(&self) -> usize {
+        // SAFETY: The address space is valid, and a torn or old value is as good as a later one.
+        unsafe { core::ptr::read_volatile(&raw const (*self.as_ptr()).nrpages) }
+    }
+
+    /// The page at `index`, if there is one.
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<ARef<Folio>> {
+        // SAFETY: The address space is valid; the function returns a referenced folio or null.
+        unsafe { Folio::take_raw(bindings::filemap_get_folio(self.as_ptr(), index)) }
+    }
+
+    /// The page at `index`, locked, if there is one. May sleep.
+    #[inline]
+    pub(crate) fn lock(&self, index: usize) -> Option<LockedFolio> {
+        // SAFETY: The address space is valid; the function returns a referenced and locked folio or null.
+        unsafe { LockedFolio::take_raw(bindings::filemap_lock_folio(self.as_ptr(), index)) }
+    }
+
+    /// Whether the locked `folio` is still in this page cache.
+    #[inline]
+    pub(crate) fn contains(&self, folio: &LockedFolio) -> bool {
+        // SAFETY: Both are valid, and the folio lock protects the field.
+        unsafe { bindings::folio_in(folio.as_ptr(), self.as_ptr()) }
+    }
+
+    /// Adds a page at `index`. It is locked, neither uptodate nor dirty, and its contents are undefined.
+    ///
+    /// `EEXIST` if there is one already, `ENOMEM`.
+    pub(crate) fn add(&self, index: usize) -> Result<LockedFolio> {
+        // SAFETY: The address space is valid.
+        let folio = kernel::error::from_err_ptr(unsafe {
+            bindings::filemap_add_new(self.as_ptr(), index)
+        })?;
+        // SAFETY: Not an error, so it is a new folio of order 0, locked and referenced for us.
+        unsafe { LockedFolio::take_raw(folio) }.ok_or(ENOMEM)
+    }
+
+    /// Takes `folio` out of the page cache, unmapping it first where it is mapped. Private copies of it stay.
+    #[inline]
+    pub(crate) fn remove(&self, folio: &LockedFolio) -> Result {
+        // SAFETY: Both are valid, the folio is locked, and the function checks whether it is still here.
+        to_result(unsafe { bindings::generic_error_remove_folio(self.as_ptr(), folio.as_ptr()) })
+    }
+
+    /// Removes `nr` pages from `first` on from all page tables, 0 for all after it; private copies stay.
+    ///
+    /// When it returns no CPU has a translation to them left. May sleep; takes `i_mmap_rwsem` and page-table locks.
+    #[inline]
+    pub(crate) fn unmap(&self, first: usize, nr: usize) {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::unmap_mapping_pages(self.as_ptr(), first, nr, false) };
+    }
+
+    /// Removes all pages from the page cache of an inode that nobody uses any more.
+    pub(crate) fn truncate_final(&self) {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::truncate_inode_pages_final(self.as_ptr()) };
+    }
+
+    /// Up to a batch of the pages from `*start` to `last`, and advances `*start` behind them.
+    pub(crate) fn batch(&self, start: &mut usize, last: usize) -> FolioBatch {
+        // SAFETY: The address space and the pointers are valid, and the batch is empty.
+        FolioBatch::fill(|batch| unsafe {
+            bindings::filemap_get_folios(self.as_ptr(), start, last, batch)
+        })
+    }
+
+    /// As [`AddressSpace::batch`], only those that are marked as writable.
+    pub(crate) fn batch_writable(&self, start: &mut usize, last: usize) -> FolioBatch {
+        // SAFETY: The address space and the pointers are valid, and the batch is empty.
+        FolioBatch::fill(|batch| unsafe {
+            bindings::get_writable(self.as_ptr(), start, last, batch)
+        })
+    }
+
+    /// Marks `folio`, which is in this page cache, as one that somebody may be able to change without asking.
+    #[inline]
+    pub(crate) fn set_writable(&self, folio: &LockedFolio, writable: bool) {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::mark_writable(self.as_ptr(), folio.index(), writable) };
+    }
+
+    /// Whether `folio`, which is in this page cache, is marked so.
+    #[inline]
+    pub(crate) fn is_writable(&self, folio: &LockedFolio) -> bool {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::is_marked_writable(self.as_ptr(), folio.index()) }
+    }
+
+    /// Whether any page is marked so.
+    #[inline]
+    pub(crate) fn any_writable(&self) -> bool {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::any_marked_writable(self.as_ptr()) }
+    }
+
+    /// Takes `invalidate_lock` so that no page is added for a fault. May sleep.
+    pub(crate) fn invalidate_lock(&self) -> InvalidateGuard<'_> {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::filemap_invalidate_lock(self.as_ptr()) };
+        InvalidateGuard(self, NotThreadSafe)
+    }
+
+    /// Takes `invalidate_lock` so that no page is removed. May sleep.
+    pub(crate) fn invalidate_lock_shared(&self) -> InvalidateSharedGuard<'_> {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::filemap_invalidate_lock_shared(self.as_ptr()) };
+        InvalidateSharedGuard(self, NotThreadSafe)
+    }
+
+    /// Calls `f` with each mapping of a page from `first` to `last`, in the order of their first page, until it breaks.
+    ///
+    /// `i_mmap_rwsem` is held for reading meanwhile: `f` must not allocate memory in a way that waits for reclaim.
+    pub(crate) fn for_each_vma(
+        &self,
+        first: usize,
+        last: usize,
+        mut f: impl FnMut(&Vma) -> ControlFlow<()>,
+    ) {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::i_mmap_lock_read(self.as_ptr()) };
+        // SAFETY: The lock is held.
+        let mut vma = unsafe { bindings::i_mmap_first(self.as_ptr(), first, last) };
+        while let Some(v) = NonNull::new(vma) {
+            // SAFETY: The mapping is in the tree and cannot leave it while the lock is held.
+            if f(unsafe { Vma::from_raw(v.as_ptr()) }).is_break() {
+                break;
+            }
+            // SAFETY: The lock is held, and the mapping is in the tree.
+            vma = unsafe { bindings::i_mmap_next(v.as_ptr(), first, last) };
+        }
+        // SAFETY: The lock was taken above.
+        unsafe { bindings::i_mmap_unlock_read(self.as_ptr()) };
+    }
+}
+
+/// `invalidate_lock` held for writing, until dropped.
+pub(crate) struct InvalidateGuard<'a>(&'a AddressSpace, NotThreadSafe);
+
+impl Drop for InvalidateGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The guard stands for the lock.
+        unsafe { bindings::filemap_invalidate_unlock(self.0.as_ptr()) };
+    }
+}
+
+/// `invalidate_lock` held for reading, until dropped.
+pub(crate) struct InvalidateSharedGuard<'a>(&'a AddressSpace, NotThreadSafe);
+
+impl Drop for InvalidateSharedGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The guard stands for the lock.
+        unsafe { bindings::filemap_invalidate_unlock_shared(self.0.as_ptr()) };
+    }
+}
+
+/// References to a few folios.
+///
+/// # Invariants
+///
+/// The first `nr` entries are folios of order 0, each with a reference that belongs to the batch.
+pub(crate) struct FolioBatch(bindings::folio_batch);
+
+impl FolioBatch {
+    fn fill(f: impl FnOnce(*mut bindings::folio_batch) -> u32) -> Self {
+        let mut batch = MaybeUninit::<bindings::folio_batch>::zeroed();
+        // SAFETY: The pointer is valid for writing.
+        unsafe { bindings::folio_batch_init(batch.as_mut_ptr()) };
+        f(batch.as_mut_ptr());
+        // SAFETY: A batch of zeros is a valid one, and `f` keeps it so.
+        // INVARIANT: `f` fills in referenced folios.
+        Self(unsafe { batch.assume_init() })
+    }
+
+    /// The folios in it, in the order of their index.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Folio> {
+        self.0
+            .folios
+            .iter()
+            .take(usize::from(self.0.nr))
+            // SAFETY: By the type invariant; the references outlive the borrow of the batch.
+            .map(|folio| unsafe { Folio::from_raw(*folio) })
+    }
+
+    /// Drops the references and keeps the indices.
+    pub(crate) fn into_indices(self) -> impl Iterator<Item = usize> {
+        let mut indices = [0; bindings::FOLIO_BATCH_SIZE as usize];
+        let mut n = 0;
+        for (place, folio) in indices.iter_mut().zip(self.iter()) {
+            *place = folio.index();
+            n += 1;
+        }
+        indices.into_iter().take(n)
+    }
+
+    /// Whether it is empty.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.nr == 0
+    }
+}
+
+impl Drop for FolioBatch {
+    fn drop(&mut self) {
+        // SAFETY: The references belong to the batch, which is not used any more.
+        unsafe { bindings::folio_batch_release(&mut self.0) };
+    }
+}
+
+/// What a filesystem does with the pages of its files.
+pub(crate) trait AddressSpaceOperations: 'static {
+    /// The filesystem.
+    type Fs: FileSystem;
+
+    /// Makes `folio`, which is in the page cache, uptodate, or takes it out of the page cache again.
+    fn read_folio(inode: &Inode<Self::Fs>, folio: LockedFolio) -> Result;
+}
+
+/// The table of an [`AddressSpaceOperations`].
+pub(crate) struct AddressSpaceOps<T>(PhantomData<T>);
+
+impl<F: FileSystem> Inode<F> {
+    /// The page cache of a regular file.
+    #[inline]
+    pub(crate) fn mapping(&self) -> &AddressSpace {
+        // SAFETY: The inode is valid, and so is its address space, to which this module adds only folios of order 0.
+        unsafe { AddressSpace::from_raw((*self.as_ptr()).i_mapping) }
+    }
+}
+
+impl<F: FileSystem> New<F> {
+    /// Sets what is done with the pages of a regular file, and that they stay in memory: they are not on any disk.
+    pub(crate) fn set_address_space_operations<T: AddressSpaceOperations<Fs = F>>(&self) {
+        let mapping = self.mapping().as_ptr();
+        // SAFETY: Nobody else can reach the inode yet, and the table is of its filesystem.
+        unsafe {
+            (*mapping).a_ops = AddressSpaceOps::<T>::table();
+            bindings::mapping_setup(mapping, bindings::GFP_HIGHUSER);
+        }
+    }
+}
+
+impl<T: AddressSpaceOperations> AddressSpaceOps<T> {
+    fn table() -> &'static bindings::address_space_operations {
+        &Self::TABLE
+    }
+
+    const TABLE: bindings::address_space_operations =
+        bindings::address_space_operations {
+            read_folio: Some(Self::read_folio),
+            dirty_folio: Some(bindings::noop_dirty_folio),
+            migrate_folio: Some(bindings::filemap_migrate_folio),
+            ..pin_init::zeroed()
+        };
+
+    /// # Safety
+    ///
+    /// As `address_space_operations.read_folio`, for a mapping of `T::Fs`.
+    unsafe extern "C" fn read_folio(
+        _file: *mut bindings::file,
+        folio: *mut bindings::folio,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: The folio is referenced by the caller and locked, and the lock is handed over.
+            let locked = unsafe {
+                bindings::folio_get(folio);
+                LockedFolio::take_raw(folio)
+            }
+            .ok_or(EIO)?;
+            // SAFETY: A locked folio that is being read is in the page cache of an inode, which is of `T::Fs`.
+            let inode = unsafe { Inode::from_raw((*bindings::folio_mapping(folio)).host) };
+            T::read_folio(inode, locked)?;
+            Ok(0)
+        })
+    }
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Folios of one page.
+//!
+//! Every folio that this module puts into a page cache or keeps has order 0. Several Rust types stand for the C type
+//! `struct folio`, by what their holder may do: [`Folio`] may be looked at, [`LockedFolio`] may be changed.
+//!
+//! C headers: [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h),
+//! [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
+
+use super::bindings;
+use core::{
+    mem::ManuallyDrop,
+    ops::Deref,
+    ptr::NonNull, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::{
+        ARef,
+        AlwaysRefCounted, //
+    },
+    types::Opaque,
+};
+
+/// Bytes in a page.
+pub(crate) use kernel::page::PAGE_SIZE;
+/// Binary logarithm of [`PAGE_SIZE`].
+pub(crate) use kernel::page::PAGE_SHIFT;
+
+/// A `struct folio` of order 0 that somebody holds a reference to.
+#[repr(transparent)]
+pub(crate) struct Folio(Opaque<bindings::folio>);
+
+// SAFETY: Folios are reference-counted by atomic operations and belong to no thread.
+unsafe impl Send for Folio {}
+// SAFETY: What a shared reference allows is done by atomic operations, or on fields that only change under the folio
+// lock, which `LockedFolio` stands for.
+unsafe impl Sync for Folio {}
+
+// SAFETY: `folio_get` and `folio_put` count references, and a folio lives while there are some.
+unsafe impl AlwaysRefCounted for Folio {
+    fn inc_ref(&self) {
+        // SAFETY: `self` is a reference, so the count is not zero.
+        unsafe { bindings::folio_get(self.as_ptr()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The caller gives up the reference that it owns.
+        unsafe { bindings::folio_put(obj.as_ptr().cast()) };
+    }
+}
+
+impl Folio {
+    /// Borrows a folio from C.
+    ///
+    /// # Safety
+    ///
+    /// `folio` has to be valid, of order 0 and referenced by somebody for all of `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(folio: *mut bindings::folio) -> &'a Self {
+        // SAFETY: The wrapper is transparent, and the caller vouches for the rest.
+        unsafe { &*folio.cast() }
+    }
+
+    /// Takes over a reference that a C function returned, `None` for a null pointer.
+    ///
+    /// # Safety
+    ///
+    /// If not null, `folio` has to be a valid folio of order 0, and the caller has to own a reference to it.
+    #[inline]
+    pub(crate) unsafe fn take_raw(folio: *mut bindings::folio) -> Option<ARef<Self>> {
+        // SAFETY: The caller gives away the reference that it owns.
+        NonNull::new(folio).map(|folio| unsafe { ARef::from_raw(folio.cast()) })
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut bindings::folio {
+        self.0.get()
+    }
+
+    /// Makes a page with the contents of `source`, for somebody who keeps it outside of any page cache: it has no place
+    /// in a file and on no list, and cannot be moved.
+    ///
+    /// The memory is charged to the active memory cgroup. `ENOMEM` if there is none.
+    pub(crate) fn copy_of(source: &LockedFolio) -> Result<ARef<Self>> {
+        let gfp = bindings::GFP_HIGHUSER | bindings::__GFP_ACCOUNT;
+        // SAFETY: A new folio of order 0 comes with one reference, or is null.
+        let folio = unsafe { Self::take_raw(bindings::folio_alloc(gfp)) }.ok_or(ENOMEM)?;
+        // SAFETY: Both are folios of order 0; nobody else has `folio`, and the lock of `source` keeps its contents.
+        unsafe { bindings::folio_copy_page(folio.as_ptr(), source.as_ptr()) };
+        // SAFETY: The folio is valid, and its contents are what they should be.
+        unsafe { bindings::folio_mark_uptodate(folio.as_ptr()) };
+        Ok(folio)
+    }
+
+    /// Makes a page of zeros, for somebody who keeps it outside of any page cache.
+    pub(crate) fn zeroed() -> Result<ARef<Self>> {
+        let gfp = bindings::GFP_HIGHUSER | bindings::__GFP_ZERO;
+        // SAFETY: A new folio of order 0 comes with one reference, or is null.
+        let folio = unsafe { Self::take_raw(bindings::folio_alloc(gfp)) }.ok_or(ENOMEM)?;
+        // SAFETY: The folio is valid, and its contents are what they should be.
+        unsafe { bindings::folio_mark_uptodate(folio.as_ptr()) };
+        Ok(folio)
+    }
+
+    /// The number of references. It may change at any time.
+    #[inline]
+    pub(crate) fn ref_count(&self) -> i32 {
+        // SAFETY: The folio is valid, and the count is read atomically.
+        unsafe { bindings::folio_ref_count(self.as_ptr()) }
+    }
+
+    /// Whether the contents are valid. What is not uptodate has never been written to, and stands for zeros.
+    #[inline]
+    pub(crate) fn is_uptodate(&self) -> bool {
+        // SAFETY: The folio is valid; its flags are read atomically.
+        unsafe { bindings::folio_test_uptodate(self.as_ptr()) }
+    }
+
+    /// Whether the folio is dirty. This module keeps dirty what it has charged to the superblock; see
+    /// `fs::space::Space`.
+    #[inline]
+    pub(crate) fn is_dirty(&self) -> bool {
+        // SAFETY: The folio is valid; its flags are read atomically.
+        unsafe { bindings::folio_test_dirty(self.as_ptr()) }
+    }
+
+    /// Its page number in the file. Meaningful while the folio is in a page cache, which its lock or an index of the
+    /// caller's own has to tell.
+    #[inline]
+    pub(crate) fn index(&self) -> usize {
+        // SAFETY: The folio is valid, and the index of a referenced folio of order 0 does not change.
+        unsafe { bindings::folio_index(self.as_ptr()) }
+    }
+
+    /// Waits for the lock of the folio and takes it.
+    #[inline]
+    pub(crate) fn lock(this: ARef<Self>) -> LockedFolio {
+        // SAFETY: The folio is valid, and the caller may sleep.
+        unsafe { bindings::folio_lock(this.as_ptr()) };
+        LockedFolio(this)
+    }
+}
+
+/// A folio and its lock, which is released when this is dropped.
+///
+/// # Invariants
+///
+/// The folio is locked, by this object.
+pub(crate) struct LockedFolio(ARef<Folio>);
+
+impl Deref for LockedFolio {
+    type Target = Folio;
+
+    #[inline]
+    fn deref(&self) -> &Folio {
+        &self.0
+    }
+}
+
+impl Drop for LockedFolio {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: The folio is locked by the type invariant, and the reference goes after this.
+        unsafe { bindings::folio_unlock(self.as_ptr()) };
+    }
+}
+
+impl LockedFolio {
+    /// Takes over the lock and a reference from C, `None` for a null pointer.
+    ///
+    /// # Safety
+    ///
+    /// If not null, `folio` has to be a valid folio of order 0, and the caller has to own a reference to it and its
+    /// lock.
+    #[inline]
+    pub(crate) unsafe fn take_raw(folio: *mut bindings::folio) -> Option<Self> {
+        // INVARIANT: The caller owns the lock.
+        // SAFETY: The caller owns the reference.
+        unsafe { Folio::take_raw(folio) }.map(Self)
+    }
+
+    /// Gives reference and lock to C.
+    #[inline]
+    pub(crate) fn into_raw(self) -> *mut bindings::folio {
+        ManuallyDrop::new(self).as_ptr()
+    }
+
+    /// Unlocks the folio and keeps the reference.
+    #[inline]
+    pub(crate) fn unlock(self) -> ARef<Folio> {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: The folio is locked by the type invariant, and `this` will not be dropped.
+        unsafe { bindings::folio_unlock(this.as_ptr()) };
+        // SAFETY: `this` is not used any more, so the reference moves out of it once.
+        unsafe { core::ptr::read(&this.0) }
+    }
+
+    /// Another reference to the folio.
+    #[inline]
+    pub(crate) fn reference(&self) -> ARef<Folio> {
+        self.0.clone()
+    }
+
+    /// Declares the contents valid.
+    #[inline]
+    pub(crate) fn mark_uptodate(&self) {
+        // SAFETY: The folio is valid and locked.
+        unsafe { bindings::folio_mark_uptodate(self.as_ptr()) };
+    }
+
+    /// Marks the folio dirty.
+    #[inline]
+    pub(crate) fn mark_dirty(&self) {
+        // SAFETY: The folio is valid and locked.
+        unsafe { bindings::folio_mark_dirty(self.as_ptr()) };
+    }
+
+    /// The epoch for which the page was settled last, 0 if that is not known; see [`crate::snapshot::Store`].
+    ///
+    /// It is kept in `folio->private` without `PG_private`. The page cache then neither counts a reference for it nor
+    /// asks to have it released, and migration loses it, which is as good as not knowing.
+    #[inline]
+    pub(crate) fn stamp(&self) -> usize {
+        // SAFETY: The folio is valid, and its lock protects the field.
+        unsafe { bindings::folio_stamp(self.as_ptr()) }
+    }
+
+    /// Sets the stamp.
+    #[inline]
+    pub(crate) fn set_stamp(&self, stamp: usize) {
+        // SAFETY: The folio is valid, and its lock protects the field.
+        unsafe { bindings::folio_set_stamp(self.as_ptr(), stamp) };
+    }
+
+    /// Whether some page table maps the folio.
+    #[inline]
+    pub(crate) fn is_mapped(&self) -> bool {
+        // SAFETY: The folio is valid.
+        unsafe { bindings::folio_mapped(self.as_ptr()) }
+    }
+
+    /// Whether anybody beside the page cache and the caller may have a reference.
+    ///
+    /// The answer counts only for a folio that is in the page cache, was unmapped under this lock and to which the
+    /// caller has one reference. It may be yes without a reason, for a folio that a CPU is about to put on an LRU list.
+    #[inline]
+    pub(crate) fn has_other_users(&self) -> bool {
+        // SAFETY: The folio is valid.
+        unsafe { bindings::folio_has_other_users(self.as_ptr()) }
+    }
+
+    /// Writes zeros to `len` bytes from `start` on. What is past the page is left out.
+    #[inline]
+    pub(crate) fn zero_range(&self, start: usize, len: usize) {
+        let start = start.min(PAGE_SIZE);
+        let len = len.min(PAGE_SIZE - start);
+        // SAFETY: The folio is valid and locked, and the range lies within its one page.
+        unsafe { bindings::folio_zero_range(self.as_ptr(), start, len) };
+    }
+
+    /// Whether the page holds only zeros from `start` on.
+    pub(crate) fn is_zero_from(&self, start: usize) -> bool {
+        let start = start.min(PAGE_SIZE);
+        // SAFETY: The folio is valid and locked, and the range lies within its one page.
+        unsafe { bindings::folio_is_zero(self.as_ptr(), start, PAGE_SIZE - start) }
+    }
+}

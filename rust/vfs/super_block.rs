@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Superblocks: mounted filesystems.
+//!
+//! C header: [`include/linux/fs/super.h`](srctree/include/linux/fs/super.h)
+
+use super::{
+    bindings,
+    export,
+    file_system::FileSystem,
+    inode::{self, New},
+    xattr, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::{self, NonNull}, //
+};
+use kernel::{
+    error::from_result,
+    ffi::{c_int, c_long, c_ulong},
+    prelude::*,
+    seq_file::SeqFile,
+    types::{ForeignOwnable, Opaque}, //
+};
+
+/// A superblock (`struct super_block`) of a filesystem of type `T`.
+///
+/// # Invariants
+///
+/// The C object is live, and its `s_fs_info` is a `Pin<KBox<T::SuperData>>` turned foreign.
+#[repr(transparent)]
+pub(crate) struct SuperBlock<T: FileSystem> {
+    inner: Opaque<bindings::super_block>,
+    _fs: PhantomData<T>,
+}
+
+// SAFETY: Superblocks are used from any thread; the payload allows it by the bounds on `FileSystem::SuperData`.
+unsafe impl<T: FileSystem> Send for SuperBlock<T> {}
+// SAFETY: As above; what is reachable through a shared reference is constant or locked by C.
+unsafe impl<T: FileSystem> Sync for SuperBlock<T> {}
+
+impl<T: FileSystem> SuperBlock<T> {
+    /// Returns the superblock that `ptr` points at.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must point at a superblock of `T` that is set up and stays alive for `'a`.
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::super_block) -> &'a Self {
+        // SAFETY: The caller guarantees a live object for `'a`; the types have the same layout.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// Returns the C object.
+    pub(crate) fn as_ptr(&self) -> *mut bindings::super_block {
+        self.inner.get()
+    }
+
+    /// Returns the filesystem's own data of this superblock.
+    pub(crate) fn data(&self) -> &T::SuperData {
+        // SAFETY: By the type invariants; the data is freed only with the superblock.
+        let data = unsafe { <Pin<KBox<T::SuperData>>>::borrow((*self.as_ptr()).s_fs_info) };
+        data.get_ref()
+    }
+
+    /// Makes an inode, of no type yet, with the number 0.
+    ///
+    /// Errors: `ENOMEM`.
+    pub(crate) fn new_inode(&self) -> Result<New<T>> {
+        // SAFETY: The superblock is live.
+        let inode = NonNull::new(unsafe { bindings::new_inode(self.as_ptr()) }).ok_or(ENOMEM)?;
+        // SAFETY: The inode is new, and its reference ours.
+        Ok(unsafe { New::from_raw(inode) })
+    }
+
+    /// Returns whether the superblock belongs to the initial user namespace.
+    pub(crate) fn in_init_user_ns(&self) -> bool {
+        // SAFETY: The superblock is live and its namespace constant.
+        let ns = unsafe { (*self.as_ptr()).s_user_ns };
+        ptr::eq(ns, &raw const bindings::init_user_ns)
+    }
+}
+
+/// Statistics for `statfs` (`struct kstatfs`).
+#[repr(transparent)]
+pub(crate) struct Statfs(bindings::kstatfs);
+
+impl Statfs {
+    /// Sets the number of blocks of `PAGE_SIZE`, and how many are free.
+    pub(crate) fn set_blocks(&mut self, total: usize, free: usize) {
+        // CAST: A `u64` holds every `usize`.
+        self.0.f_blocks = total as u64;
+        self.0.f_bfree = free as u64;
+        self.0.f_bavail = free as u64;
+    }
+
+    /// Sets the number of inodes, and how many are free.
+    pub(crate) fn set_files(&mut self, total: usize, free: usize) {
+        // CAST: A `u64` holds every `usize`.
+        self.0.f_files = total as u64;
+        self.0.f_ffree = free as u64;
+    }
+}
+
+/// The tables of a filesystem.
+struct Tables<T>(T);
+
+impl<T: FileSystem> Tables<T> {
+    const SUPER: bindings::super_operations = bindings::super_operations {
+        alloc_inode: Some(inode::alloc_inode_callback::<T>),
+        destroy_inode: Some(inode::destroy_inode_callback::<T>),
+        free_inode: Some(inode::free_inode_callback::<T>),
+        drop_inode: Some(bindings::inode_just_drop),
+        evict_inode: Some(inode::evict_inode_callback::<T>),
+        freeze_fs: Some(freeze_callback::<T>),
+        unfreeze_fs: Some(unfreeze_callback),
+        statfs: Some(statfs_callback::<T>),
+        show_options: Some(show_options_callback::<T>),
+        ..pin_init::zeroed()
+    };
+}
+
+/// Fills a new superblock.
+///
+/// # Safety
+///
+/// The callback of `get_tree_nodev`: `sb` is new and its type registered for `T`; `fc` is a context whose
+/// `fs_private` holds the options.
+pub(super) unsafe extern "C" fn fill_super_callback<T: FileSystem>(
+    sb: *mut bindings::super_block,
+    fc: *mut bindings::fs_context,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: `fs_private` was set when the context was made, and nobody else uses the context.
+        let options = unsafe { <KBox<T::Options>>::borrow((*fc).fs_private) };
+        let data = KBox::try_pin_init(T::super_data(options), GFP_KERNEL)?;
+        // SAFETY: The superblock is new and locked by the caller. The tables are never freed.
+        unsafe {
+            (*sb).s_fs_info = data.into_foreign();
+            (*sb).s_maxbytes = bindings::MAX_LFS_FILESIZE;
+            (*sb).s_blocksize = bindings::PAGE_SIZE as c_ulong;
+            (*sb).s_blocksize_bits = bindings::PAGE_SHIFT as u8;
+            (*sb).s_magic = T::MAGIC as c_ulong;
+            (*sb).s_op = &Tables::<T>::SUPER;
+            (*sb).s_xattr = xattr::handlers::<T>();
+            (*sb).s_export_op = export::operations::<T>().cast();
+            (*sb).s_time_gran = 1;
+            (*sb).s_flags |= bindings::SB_POSIXACL | bindings::SB_NOSEC;
+            // A name that is not there need not be remembered: looking it up again costs nothing.
+            (*sb).s_d_flags |= bindings::DCACHE_DONTCACHE;
+            bindings::super_set_random_uuid(sb);
+        }
+        // INVARIANT: The data has just been set; `kill_super_callback` takes it away when nobody can get at it.
+        // SAFETY: The superblock is set up, and alive during the call.
+        let root = T::root(unsafe { SuperBlock::from_raw(sb) })?;
+        // SAFETY: The inode's reference is ours to give, also if this fails.
+        let root = unsafe { bindings::d_make_root(root.into_raw()) };
+        if root.is_null() {
+            return Err(ENOMEM);
+        }
+        // SAFETY: As above.
+        unsafe { (*sb).s_root = root };
+        Ok(0)
+    })
+}
+
+/// Takes a superblock down.
+///
+/// # Safety
+///
+/// `file_system_type.kill_sb`: the last reference to `sb` is gone, and it was filled by [`fill_super_callback`], at
+/// least in part.
+pub(super) unsafe extern "C" fn kill_super_callback<T: FileSystem>(sb: *mut bindings::super_block) {
+    // SAFETY: By the function's contract.
+    unsafe { bindings::kill_anon_super(sb) };
+    // SAFETY: All inodes are gone. The superblock itself is not, but nobody uses it any more.
+    let data = unsafe { ptr::replace(&raw mut (*sb).s_fs_info, ptr::null_mut()) };
+    // SAFETY: The data is null or was turned foreign in `fill_super_callback`; this is the only place that takes it
+    // back, and the pointer has gone.
+    drop(unsafe { <Pin<KBox<T::SuperData>>>::try_from_foreign(data) });
+}
+
+/// Lets a frozen superblock be.
+///
+/// There is nothing to write back, and the VFS keeps writers out by itself. But it keeps the superblock alive, too,
+/// so that a user namespace could leave one behind for ever.
+///
+/// # Safety
+///
+/// `super_operations.freeze_fs`: `sb` is a superblock of `T`.
+unsafe extern "C" fn freeze_callback<T: FileSystem>(sb: *mut bindings::super_block) -> c_int {
+    // SAFETY: By the function's contract.
+    let sb = unsafe { SuperBlock::<T>::from_raw(sb) };
+    if sb.in_init_user_ns() {
+        0
+    } else {
+        EPERM.to_errno()
+    }
+}
+
+/// Thaws a superblock, for which nothing has to be done.
+///
+/// # Safety
+///
+/// None: `super_operations.unfreeze_fs` just has to be of this type.
+unsafe extern "C" fn unfreeze_callback(_sb: *mut bindings::super_block) -> c_int {
+    0
+}
+
+/// # Safety
+///
+/// `super_operations.statfs`: `dentry` belongs to a superblock of `T`, and `buf` is the caller's.
+unsafe extern "C" fn statfs_callback<T: FileSystem>(
+    dentry: *mut bindings::dentry,
+    buf: *mut kernel::bindings::kstatfs,
+) -> c_int {
+    // SAFETY: By the function's contract.
+    let sb = unsafe { SuperBlock::<T>::from_raw((*dentry).d_sb) };
+    // SAFETY: By the function's contract; `Statfs` has the layout of `kstatfs`.
+    let statfs = unsafe { &mut *buf.cast::<Statfs>() };
+    // CAST: The number has 32 bits and is not negative as a C `long` of 32 bits that `statfs` copies.
+    statfs.0.f_type = T::MAGIC as c_long;
+    statfs.0.f_bsize = bindings::PAGE_SIZE as c_long;
+    statfs.0.f_namelen = bindings::NAME_MAX as c_long;
+    // SAFETY: The superblock is live and its UUID constant.
+    unsafe { bindings::super_fsid(sb.as_ptr(), &mut statfs.0.f_fsid) };
+    from_result(|| T::statfs(sb, statfs).map(|()| 0))
+}
+
+/// # Safety
+///
+/// `super_operations.show_options`: `root` belongs to a superblock of `T`, and `seq` is the caller's.
+unsafe extern "C" fn show_options_callback<T: FileSystem>(
+    seq: *mut bindings::seq_file,
+    root: *mut bindings::dentry,
+) -> c_int {
+    // SAFETY: By the function's contract.
+    let (seq, sb) = unsafe {
+        (
+            SeqFile::from_raw(seq),
+            SuperBlock::<T>::from_raw((*root).d_sb),
+        )
+    };
+    from_result(|| T::show_options(sb, seq).map(|()| 0))
+}
+
+/// The memory of the machine, in pages.
+pub(crate) struct MemoryPages {
+    /// All of it.
+    pub(crate) total: usize,
+    /// What the kernel can address directly.
+    pub(crate) low: usize,
+}
+
+impl MemoryPages {
+    /// Returns how much there is at the moment.
+    pub(crate) fn get() -> Self {
+        let (mut total, mut low) = (0, 0);
+        // SAFETY: Both may be written for the duration of the call.
+        unsafe { bindings::memory_pages(&mut total, &mut low) };
+        Self { total, low }
+    }
+}

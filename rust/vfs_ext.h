@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Callbacks of `struct file_operations` that carry 64-bit values, in a form that Rust can implement: see helpers.c.
+ */
+#ifndef SNAPMAPFS_VFS_EXT_H
+#define SNAPMAPFS_VFS_EXT_H
+
+#include <linux/fs.h>
+
+/**
+ * struct snapmapfs_file_operations - file operations with their 64-bit arguments by pointer
+ * @fops: what struct file points at; its llseek and fallocate are the shims that call the two below.
+ * @llseek: stores the new position, or a negative errno, in @pos.
+ * @fallocate: as in struct file_operations.
+ */
+struct snapmapfs_file_operations {
+	struct file_operations fops;
+	void (*llseek)(struct file *file, loff_t *pos, int whence);
+	long (*fallocate)(struct file *file, int mode, const loff_t *offset, const loff_t *len);
+};
+
+#endif /* SNAPMAPFS_VFS_EXT_H */
