@@ -26,15 +26,15 @@ all:
 endif
 
 run:
-	@scripts/build $(KERNEL)
+	@scripts/build $(KERNEL) >/dev/null
 	@scripts/build-samples $(KERNEL)
 	@scripts/vm --kernel $(KERNEL) -- sh /samples/demo/run.sh
 
 test:
-	@scripts/test --kernel $(KERNEL) $(TESTS)
+	@set -f; scripts/test --kernel $(KERNEL) $(TESTS)
 
 test-control:
-	@scripts/test --kernel $(KERNEL) --control $(TESTS)
+	@set -f; scripts/test --kernel $(KERNEL) --control $(TESTS)
 
 check:
 	@scripts/check

@@ -7,7 +7,7 @@
 # shellcheck source=scripts/lib/root.sh
 . "$(dirname "${BASH_SOURCE[0]}")/root.sh"
 
-source_dir=$cache/linux-$(key "$lib/kernel.sh" <<<"$root")
+source_dir=$cache/linux-$(key "$lib/unpack-source" <<<"$root")
 
 # use_kernel NAME: sets kdir, the build tree of the test kernel NAME.
 use_kernel() {
@@ -20,11 +20,7 @@ use_kernel() {
 
 # unpack_source DIR
 unpack_source() {
-	# shellcheck disable=SC2016 # expanded by the inner shell
-	logged "$cache/log/source.log" "$scripts/chroot" bash -euo pipefail -c '
-		dpkg-deb --fsys-tarfile /srv/kernel/linux-source-*.deb |
-			tar -xO --wildcards "./usr/src/linux-source-*.tar.xz" |
-			xz -dc -T0 | tar -x -C "$1" --strip-components=1' - "$1" ||
+	logged "$cache/log/source.log" "$scripts/chroot" "$lib/unpack-source" "$1" ||
 		die "cannot unpack the kernel source"
 }
 

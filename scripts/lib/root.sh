@@ -10,38 +10,7 @@
 # Where image, source, headers and rustc may agree, best first. See pick-kernel.
 suites=(forky sid trixie-backports)
 
-root=$cache/root-$(key "$lib/packages" "$lib/root.sh" "$lib/pick-kernel" </dev/null)
-
-# make_root_from SUITE DIR
-make_root_from() {
-	local suite=$1 dir=$2 include options
-
-	include=$(grep -v '^#' "$lib/packages" | paste -sd,)
-	options=(
-		# A frozen mirror's index is past its date and still the one to use.
-		--aptopt='Acquire::Check-Valid-Until "false"'
-		--aptopt='Acquire::Retries "3"'
-		--dpkgopt='path-exclude=/usr/share/man/*'
-		--dpkgopt='path-exclude=/usr/share/locale/*'
-		--dpkgopt=force-unsafe-io
-		--mode=root
-		--variant=minbase
-		--include="$include"
-		--extract-hook="$lib/pick-kernel choose \"\$1\""
-		--customize-hook="$lib/pick-kernel download \"\$1\""
-	)
-	if [[ $suite == *-backports ]]; then
-		options+=(
-			--setup-hook="cd \"\$1\"/etc/apt && sed -n 's/ ${suite%-backports} / $suite /p' \
-				sources.list > sources.list.d/backports.list"
-			# The kernel alone: it was built with the compilers of the release.
-			--setup-hook="printf 'Package: src:linux*\nPin: release n=$suite\nPin-Priority: 900\n' \
-				> \"\$1\"/etc/apt/preferences.d/kernel"
-		)
-	fi
-	# In a mount namespace of its own nothing can stay mounted.
-	unshare --mount mmdebstrap "${options[@]}" "${suite%-backports}" "$dir"
-}
+root=$cache/root-$(key "$lib/packages" "$lib/make-root" "$lib/pick-kernel" </dev/null)
 
 # make_root DIR
 make_root() {
@@ -49,8 +18,9 @@ make_root() {
 
 	if ! command -v mmdebstrap >/dev/null; then
 		info "installing mmdebstrap"
-		logged "$cache/log/apt.log" apt-get -o Acquire::Check-Valid-Until=false update ||
-			die "apt-get update failed, and mmdebstrap has to be installed"
+		mkdir -p "$cache/log"
+		# Some source that has nothing to do with it may be out of reach.
+		apt-get -o Acquire::Check-Valid-Until=false update >"$cache/log/apt.log" 2>&1 || true
 		logged "$cache/log/apt.log" env DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y --no-install-recommends mmdebstrap ||
 			die "cannot install mmdebstrap"
@@ -62,8 +32,8 @@ make_root() {
 		info "build root from $suite"
 		rm -rf --one-file-system "$dir"
 		mkdir -p "$dir"
-		if make_root_from "$suite" "$dir" >"$log" 2>&1 </dev/null; then
-			echo "$suite" >"$dir/srv/kernel/suite"
+		# In a mount namespace of its own nothing can stay mounted.
+		if unshare --mount "$lib/make-root" "$suite" "$dir" >"$log" 2>&1 </dev/null; then
 			touch "$dir$inside_mark"
 			return
 		fi
@@ -84,10 +54,5 @@ why() {
 }
 
 root_ready() {
-	step "build root" "$root" 9000 make_root
-}
-
-# Facts about the kernel that goes with the root.
-kernel_fact() {
-	cat "$root/srv/kernel/$1"
+	step "build root" "$root" 4500 make_root
 }
