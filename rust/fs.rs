@@ -23,6 +23,7 @@ mod mmap;
 pub(crate) mod options;
 mod snapshots;
 pub(crate) mod space;
+pub(crate) mod stats;
 pub(crate) mod super_block;
 pub(crate) mod xattr;
 

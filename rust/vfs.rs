@@ -18,6 +18,7 @@ pub(crate) mod folio;
 pub(crate) mod fs_context;
 pub(crate) mod idmap;
 pub(crate) mod inode;
+pub(crate) mod memcg;
 pub(crate) mod rwlock;
 pub(crate) mod rwsem;
 pub(crate) mod super_block;

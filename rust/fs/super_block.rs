@@ -8,6 +8,7 @@ use super::{
     inode,
     options::{self, Options, PrivateMode, DEFAULT_MODE, INODE_SIZE},
     space::Space,
+    stats::Stats,
     New,
     SuperBlock, //
 };
@@ -35,6 +36,8 @@ use kernel::{
 pub(crate) struct SuperData {
     /// The pages that files use.
     pub(crate) space: Space,
+    /// What snapshots cost.
+    pub(crate) stats: Stats,
     /// The inodes that exist.
     #[pin]
     inodes: SpinLock<Inodes>,
@@ -104,6 +107,7 @@ impl SuperData {
         let (mode, uid, gid) = (options.mode, options.uid, options.gid);
         try_pin_init!(Self {
             space: Space::new(size)?,
+            stats: Stats::new(),
             inodes <- new_spinlock!(Inodes {
                 max: nr_inodes,
                 used: 0,
