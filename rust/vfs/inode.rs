@@ -975,7 +975,7 @@ pub(super) unsafe extern "C" fn alloc_inode_callback<T: FileSystem>(
     }
     // SAFETY: The cache's objects have the size of `WithData<T>`, and the constructor has set up the inode.
     // A mode left over from the object's last use would mislead who destroys an unfinished inode.
-    unsafe { (*container).inode.get().as_mut_unchecked().i_mode = 0 };
+    unsafe { (*container.cast::<bindings::inode>()).i_mode = 0 };
     // SAFETY: The memory is ours, and stays in place.
     unsafe { Entries::init(&raw mut (*container).entries) };
     // SAFETY: As above.
