@@ -7,6 +7,7 @@
 #include <linux/falloc.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
+#include <linux/fileattr.h> /* needs fs.h */
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/mm.h>

@@ -8,10 +8,13 @@
 use crate::vfs::{
     self,
     bindings,
+    dentry::Dentry,
     file_system::FileSystem,
     fs_context::{FsContext, Parameter, Spec},
+    idmap::MntIdmap,
+    inode::{Attr, Stat},
     super_block::Statfs,
-    xattr::{SetMode, Value}, //
+    xattr::{List, SetMode, Value}, //
 };
 use core::ffi::CStr;
 use kernel::{prelude::*, seq_file::SeqFile};
@@ -88,6 +91,27 @@ impl FileSystem for SnapmapFs {
 
     fn evict_inode(inode: &Inode) {
         inode::evict(inode);
+    }
+
+    fn getattr(idmap: &MntIdmap, inode: &Inode, request_mask: u32, stat: &mut Stat) -> Result {
+        inode::getattr(idmap, inode, request_mask, stat);
+        Ok(())
+    }
+
+    fn setattr(idmap: &MntIdmap, dentry: &Dentry<Self>, inode: &Locked, attr: &mut Attr) -> Result {
+        inode::setattr(idmap, dentry, inode, attr)
+    }
+
+    fn flags(inode: &Inode) -> u32 {
+        inode::flags(inode)
+    }
+
+    fn set_flags(inode: &Locked, flags: u32) -> Result {
+        inode::set_flags(inode, flags)
+    }
+
+    fn listxattr(inode: &Inode, list: &mut List) -> Result {
+        inode::listxattr(inode, list)
     }
 
     fn get_xattr(inode: &Inode, name: &CStr, value: Value<'_>) -> Result<usize> {

@@ -7,6 +7,7 @@
  */
 #include <linux/exportfs.h>
 #include <linux/fs.h>
+#include <linux/fileattr.h> /* needs fs.h */
 #include <linux/fs_context.h>
 #include <linux/iversion.h>
 #include <linux/maple_tree.h>
@@ -229,6 +230,18 @@ const struct qstr *snapmapfs_helper_dentry_qstr(const struct dentry *dentry)
 void snapmapfs_helper_mas_init_at(struct ma_state *mas, struct maple_tree *mt, unsigned long index)
 {
 	mas_init(mas, mt, index);
+}
+
+/* Flags of chattr. */
+
+bool snapmapfs_helper_fileattr_has_extended(const struct file_kattr *fa)
+{
+	return fileattr_has_fsx(fa);
+}
+
+u32 snapmapfs_helper_fileattr_flags(const struct file_kattr *fa)
+{
+	return fa->flags;
 }
 
 #include "helpers/mm.c"

@@ -3,7 +3,7 @@
 //! Safe abstractions over the C VFS and memory management. All `unsafe` code of the module lives below here.
 //!
 //! Names are those of the C code in Rust case, each in the module of the structure it belongs to. A filesystem
-//! implements [`file_system::FileSystem`] and, per kind of inode, [`inode::Operations`].
+//! implements [`file_system::FileSystem`] and, for its directories, [`inode::DirOperations`].
 
 pub(crate) mod acl;
 pub(crate) mod address_space;

@@ -42,7 +42,7 @@ pub(crate) struct SuperData {
     #[pin]
     inodes: SpinLock<Inodes>,
     /// Whether new private mappings are live ones.
-    private_live: Atomic<u32>,
+    private_live: Atomic<bool>,
     mode: u16,
     uid: Kuid,
     gid: Kgid,
@@ -113,7 +113,7 @@ impl SuperData {
                 used: 0,
                 next_ino: 0,
             }),
-            private_live: Atomic::new(u32::from(private == PrivateMode::Live)),
+            private_live: Atomic::new(private == PrivateMode::Live),
             mode,
             uid,
             gid,
@@ -122,7 +122,7 @@ impl SuperData {
 
     /// Returns whether a new private mapping shows the live file instead of a snapshot.
     pub(crate) fn private_live(&self) -> bool {
-        self.private_live.load(Relaxed) != 0
+        self.private_live.load(Relaxed)
     }
 
     /// Counts an inode, and returns a number for it.
@@ -219,8 +219,8 @@ impl SuperData {
             inodes.max = nr_inodes;
         }
         if let Some(private) = options.private {
-            let live = private == PrivateMode::Live;
-            self.private_live.store(u32::from(live), Relaxed);
+            self.private_live
+                .store(private == PrivateMode::Live, Relaxed);
         }
         Ok(())
     }

@@ -6,8 +6,10 @@
 
 use super::{
     bindings,
+    dentry::Dentry,
     fs_context::{self, FsContext, Parameter, Spec},
-    inode::{Cache, Inode, New},
+    idmap::MntIdmap,
+    inode::{Attr, Cache, Inode, Locked, New, Stat},
     super_block::{self, Statfs, SuperBlock},
     xattr, //
 };
@@ -72,6 +74,31 @@ pub(crate) trait FileSystem: Sized + 'static {
 
     /// Empties an inode that nobody refers to any more. Once per inode, finished or not.
     fn evict_inode(inode: &Inode<Self>);
+
+    /// Fills in what `stat` asks for.
+    fn getattr(idmap: &MntIdmap, inode: &Inode<Self>, request_mask: u32, stat: &mut Stat)
+        -> Result;
+
+    /// Changes attributes of the inode of `dentry`, which is `inode` and locked.
+    fn setattr(
+        idmap: &MntIdmap,
+        dentry: &Dentry<Self>,
+        inode: &Locked<Self>,
+        attr: &mut Attr,
+    ) -> Result;
+
+    /// Returns the flags (`FS_*_FL`) of a regular file or directory.
+    fn flags(inode: &Inode<Self>) -> u32;
+
+    /// Sets the flags of a regular file or directory; the VFS has checked permissions.
+    ///
+    /// Errors: `EOPNOTSUPP` if there are others than the filesystem knows.
+    fn set_flags(inode: &Locked<Self>, flags: u32) -> Result;
+
+    /// Lists the names of the extended attributes.
+    ///
+    /// Errors: `ERANGE` if there is not room enough.
+    fn listxattr(inode: &Inode<Self>, list: &mut xattr::List) -> Result;
 
     /// Reads the extended attribute `name` (with prefix).
     ///

@@ -6,6 +6,7 @@
 
 use super::{
     bindings,
+    errno::Errno,
     export,
     file_system::FileSystem,
     inode::{self, New},
@@ -17,7 +18,7 @@ use core::{
 };
 use kernel::{
     error::from_result,
-    ffi::{c_int, c_long, c_ulong},
+    ffi::{c_int, c_long, c_ulong, c_void},
     prelude::*,
     seq_file::SeqFile,
     types::{ForeignOwnable, Opaque}, //
@@ -105,14 +106,13 @@ impl Statfs {
 struct Tables<T>(T);
 
 impl<T: FileSystem> Tables<T> {
-    const SUPER: bindings::super_operations = bindings::super_operations {
+    const SUPER: &'static bindings::super_operations = &bindings::super_operations {
         alloc_inode: Some(inode::alloc_inode_callback::<T>),
         destroy_inode: Some(inode::destroy_inode_callback::<T>),
         free_inode: Some(inode::free_inode_callback::<T>),
         drop_inode: Some(bindings::inode_just_drop),
         evict_inode: Some(inode::evict_inode_callback::<T>),
-        freeze_fs: Some(freeze_callback::<T>),
-        unfreeze_fs: Some(unfreeze_callback),
+        freeze_super: Some(freeze_callback::<T>),
         statfs: Some(statfs_callback::<T>),
         show_options: Some(show_options_callback::<T>),
         ..pin_init::zeroed()
@@ -140,7 +140,7 @@ pub(super) unsafe extern "C" fn fill_super_callback<T: FileSystem>(
             (*sb).s_blocksize = bindings::PAGE_SIZE as c_ulong;
             (*sb).s_blocksize_bits = bindings::PAGE_SHIFT as u8;
             (*sb).s_magic = T::MAGIC as c_ulong;
-            (*sb).s_op = &Tables::<T>::SUPER;
+            (*sb).s_op = Tables::<T>::SUPER;
             (*sb).s_xattr = xattr::handlers::<T>();
             (*sb).s_export_op = export::operations::<T>().cast();
             (*sb).s_time_gran = 1;
@@ -179,31 +179,26 @@ pub(super) unsafe extern "C" fn kill_super_callback<T: FileSystem>(sb: *mut bind
     drop(unsafe { <Pin<KBox<T::SuperData>>>::try_from_foreign(data) });
 }
 
-/// Lets a frozen superblock be.
+/// Freezes a superblock: the VFS keeps writers out by itself, and there is nothing to write back.
 ///
-/// There is nothing to write back, and the VFS keeps writers out by itself. But it keeps the superblock alive, too,
-/// so that a user namespace could leave one behind for ever.
+/// A frozen superblock stays alive when it is unmounted. A user namespace must not leave it behind, for there would
+/// be nobody to thaw it.
 ///
 /// # Safety
 ///
-/// `super_operations.freeze_fs`: `sb` is a superblock of `T`.
-unsafe extern "C" fn freeze_callback<T: FileSystem>(sb: *mut bindings::super_block) -> c_int {
+/// `super_operations.freeze_super`: `sb` is a superblock of `T` that the caller keeps alive.
+unsafe extern "C" fn freeze_callback<T: FileSystem>(
+    sb: *mut bindings::super_block,
+    who: bindings::freeze_holder,
+    owner: *const c_void,
+) -> c_int {
     // SAFETY: By the function's contract.
-    let sb = unsafe { SuperBlock::<T>::from_raw(sb) };
-    if sb.in_init_user_ns() {
-        0
-    } else {
-        EPERM.to_errno()
+    let in_init_user_ns = unsafe { SuperBlock::<T>::from_raw(sb) }.in_init_user_ns();
+    if !in_init_user_ns && who & bindings::freeze_holder_FREEZE_HOLDER_USERSPACE != 0 {
+        return Error::from(Errno::EOPNOTSUPP).to_errno();
     }
-}
-
-/// Thaws a superblock, for which nothing has to be done.
-///
-/// # Safety
-///
-/// None: `super_operations.unfreeze_fs` just has to be of this type.
-unsafe extern "C" fn unfreeze_callback(_sb: *mut bindings::super_block) -> c_int {
-    0
+    // SAFETY: By the function's contract.
+    unsafe { bindings::freeze_super(sb, who, owner) }
 }
 
 /// # Safety
