@@ -14,6 +14,7 @@ use crate::vfs::{
     idmap::MntIdmap,
     inode::{Attr, Stat},
     super_block::Statfs,
+    sysfs::Attribute,
     xattr::{List, SetMode, Value}, //
 };
 use core::ffi::CStr;
@@ -69,6 +70,12 @@ impl FileSystem for SnapmapFs {
 
     fn super_data(options: &Self::Options) -> impl PinInit<Self::SuperData, Error> {
         super_block::SuperData::new(options)
+    }
+
+    const ATTRIBUTES: &'static [Attribute] = &stats::ATTRIBUTES;
+
+    fn show_attribute(data: &Self::SuperData, index: usize) -> usize {
+        stats::show(data, index)
     }
 
     fn root(sb: &SuperBlock) -> Result<New> {

@@ -244,4 +244,11 @@ u32 snapmapfs_helper_fileattr_flags(const struct file_kattr *fa)
 	return fa->flags;
 }
 
+int snapmapfs_helper_kobject_add_sb(struct kobject *kobj, const struct kobj_type *ktype,
+				    struct kobject *parent, const struct super_block *sb)
+{
+	return kobject_init_and_add(kobj, ktype, parent, "%u:%u", MAJOR(sb->s_dev),
+				    MINOR(sb->s_dev));
+}
+
 #include "helpers/mm.c"

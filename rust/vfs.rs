@@ -22,6 +22,7 @@ pub(crate) mod memcg;
 pub(crate) mod rwlock;
 pub(crate) mod rwsem;
 pub(crate) mod super_block;
+pub(crate) mod sysfs;
 pub(crate) mod task;
 pub(crate) mod vma;
 pub(crate) mod xattr;

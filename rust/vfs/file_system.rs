@@ -11,6 +11,7 @@ use super::{
     idmap::MntIdmap,
     inode::{Attr, Cache, Inode, Locked, New, Stat},
     super_block::{self, Statfs, SuperBlock},
+    sysfs::{self, TypeDirectory},
     xattr, //
 };
 use core::{marker::PhantomData, pin::Pin};
@@ -59,6 +60,12 @@ pub(crate) trait FileSystem: Sized + 'static {
 
     /// Initialises the data of a superblock.
     fn super_data(options: &Self::Options) -> impl PinInit<Self::SuperData, Error>;
+
+    /// The files in the directory `/sys/fs/NAME/MAJOR:MINOR` of a superblock.
+    const ATTRIBUTES: &'static [sysfs::Attribute];
+
+    /// What the file `index` of [`FileSystem::ATTRIBUTES`] shows.
+    fn show_attribute(data: &Self::SuperData, index: usize) -> usize;
 
     /// Makes the root directory.
     fn root(sb: &SuperBlock<Self>) -> Result<New<Self>>;
@@ -123,6 +130,7 @@ pub(crate) trait FileSystem: Sized + 'static {
 pub(crate) struct Registration<T: FileSystem> {
     // Dropped last, after `PinnedDrop` has unregistered the type.
     cache: Cache<T>,
+    directory: TypeDirectory,
     #[pin]
     hash_lock: SpinLock<()>,
     #[pin]
@@ -142,6 +150,7 @@ impl<T: FileSystem> Registration<T> {
     pub(crate) fn new(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             cache: Cache::new()?,
+            directory: TypeDirectory::new(T::NAME)?,
             hash_lock <- new_spinlock!((), "FileSystem::hash_lock"),
             fs_type <- Opaque::try_ffi_init(|slot: *mut bindings::file_system_type| {
                 let fs_type = bindings::file_system_type {
@@ -189,6 +198,16 @@ impl<T: FileSystem> Registration<T> {
     pub(super) unsafe fn inode_cache(sb: *mut bindings::super_block) -> *mut bindings::kmem_cache {
         // SAFETY: By the function's contract.
         unsafe { Self::of(sb) }.cache.as_ptr()
+    }
+
+    /// Returns the directory of the type of a superblock.
+    ///
+    /// # Safety
+    ///
+    /// `sb` must be live, and its type registered for `T`.
+    pub(super) unsafe fn directory<'a>(sb: *mut bindings::super_block) -> &'a TypeDirectory {
+        // SAFETY: By the function's contract.
+        &unsafe { Self::of(sb) }.directory
     }
 
     /// Returns the lock under which inodes are added to the inode hash.

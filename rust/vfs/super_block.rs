@@ -8,8 +8,9 @@ use super::{
     bindings,
     errno::Errno,
     export,
-    file_system::FileSystem,
+    file_system::{FileSystem, Registration},
     inode::{self, New},
+    sysfs::WithDirectory,
     xattr, //
 };
 use core::{
@@ -28,7 +29,7 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// The C object is live, and its `s_fs_info` is a `Pin<KBox<T::SuperData>>` turned foreign.
+/// The C object is live, and its `s_fs_info` is a `Pin<KBox<WithDirectory<T>>>` turned foreign.
 #[repr(transparent)]
 pub(crate) struct SuperBlock<T: FileSystem> {
     inner: Opaque<bindings::super_block>,
@@ -59,8 +60,8 @@ impl<T: FileSystem> SuperBlock<T> {
     /// Returns the filesystem's own data of this superblock.
     pub(crate) fn data(&self) -> &T::SuperData {
         // SAFETY: By the type invariants; the data is freed only with the superblock.
-        let data = unsafe { <Pin<KBox<T::SuperData>>>::borrow((*self.as_ptr()).s_fs_info) };
-        data.get_ref()
+        let info = unsafe { <Pin<KBox<WithDirectory<T>>>>::borrow((*self.as_ptr()).s_fs_info) };
+        &info.get_ref().data
     }
 
     /// Makes an inode, of no type yet, with the number 0.
@@ -132,10 +133,10 @@ pub(super) unsafe extern "C" fn fill_super_callback<T: FileSystem>(
     from_result(|| {
         // SAFETY: `fs_private` was set when the context was made, and nobody else uses the context.
         let options = unsafe { <KBox<T::Options>>::borrow((*fc).fs_private) };
-        let data = KBox::try_pin_init(T::super_data(options), GFP_KERNEL)?;
+        let info = KBox::try_pin_init(WithDirectory::<T>::new(T::super_data(options)), GFP_KERNEL)?;
         // SAFETY: The superblock is new and locked by the caller. The tables are never freed.
         unsafe {
-            (*sb).s_fs_info = data.into_foreign();
+            (*sb).s_fs_info = info.into_foreign();
             (*sb).s_maxbytes = bindings::MAX_LFS_FILESIZE;
             (*sb).s_blocksize = bindings::PAGE_SIZE as c_ulong;
             (*sb).s_blocksize_bits = bindings::PAGE_SHIFT as u8;
@@ -159,6 +160,12 @@ pub(super) unsafe extern "C" fn fill_super_callback<T: FileSystem>(
         }
         // SAFETY: As above.
         unsafe { (*sb).s_root = root };
+        // SAFETY: As above; the data is part of the same object as the directory, and the superblock has its number.
+        unsafe {
+            let info = <Pin<KBox<WithDirectory<T>>>>::borrow((*sb).s_fs_info).get_ref();
+            let parent = Registration::<T>::directory(sb);
+            info.directory.add(parent, sb, NonNull::from(&info.data))?;
+        }
         Ok(0)
     })
 }
@@ -176,7 +183,7 @@ pub(super) unsafe extern "C" fn kill_super_callback<T: FileSystem>(sb: *mut bind
     let data = unsafe { ptr::replace(&raw mut (*sb).s_fs_info, ptr::null_mut()) };
     // SAFETY: The data is null or was turned foreign in `fill_super_callback`; this is the only place that takes it
     // back, and the pointer has gone.
-    drop(unsafe { <Pin<KBox<T::SuperData>>>::try_from_foreign(data) });
+    drop(unsafe { <Pin<KBox<WithDirectory<T>>>>::try_from_foreign(data) });
 }
 
 /// Freezes a superblock: the VFS keeps writers out by itself, and there is nothing to write back.
