@@ -7,6 +7,7 @@
 #include <linux/falloc.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
+#include <linux/fileattr.h> /* needs fs.h */
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/mm.h>
@@ -23,7 +24,8 @@
 
 /* bindgen does not evaluate these macros. */
 const gfp_t RUST_CONST_HELPER_GFP_HIGHUSER = GFP_HIGHUSER;
-const gfp_t RUST_CONST_HELPER___GFP_ACCOUNT = __GFP_ACCOUNT;
+const gfp_t RUST_CONST_HELPER_SNAPMAPFS_GFP_PRESERVE =
+	GFP_HIGHUSER | __GFP_ACCOUNT | __GFP_HIGH | __GFP_NORETRY | __GFP_NOWARN;
 const fmode_t RUST_CONST_HELPER_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
 const fmode_t RUST_CONST_HELPER_FMODE_NOWAIT = FMODE_NOWAIT;
 const unsigned long RUST_CONST_HELPER_MAX_LFS_PAGES = (unsigned long)(MAX_LFS_FILESIZE >> PAGE_SHIFT);

@@ -8,10 +8,14 @@
 use crate::vfs::{
     self,
     bindings,
+    dentry::Dentry,
     file_system::FileSystem,
     fs_context::{FsContext, Parameter, Spec},
+    idmap::MntIdmap,
+    inode::{Attr, Stat},
     super_block::Statfs,
-    xattr::{SetMode, Value}, //
+    sysfs::Attribute,
+    xattr::{List, SetMode, Value}, //
 };
 use core::ffi::CStr;
 use kernel::{prelude::*, seq_file::SeqFile};
@@ -23,6 +27,7 @@ mod mmap;
 pub(crate) mod options;
 mod snapshots;
 pub(crate) mod space;
+pub(crate) mod stats;
 pub(crate) mod super_block;
 pub(crate) mod xattr;
 
@@ -67,6 +72,12 @@ impl FileSystem for SnapmapFs {
         super_block::SuperData::new(options)
     }
 
+    const ATTRIBUTES: &'static [Attribute] = &stats::ATTRIBUTES;
+
+    fn show_attribute(data: &Self::SuperData, index: usize) -> usize {
+        stats::show(data, index)
+    }
+
     fn root(sb: &SuperBlock) -> Result<New> {
         super_block::root(sb)
     }
@@ -87,6 +98,27 @@ impl FileSystem for SnapmapFs {
 
     fn evict_inode(inode: &Inode) {
         inode::evict(inode);
+    }
+
+    fn getattr(idmap: &MntIdmap, inode: &Inode, request_mask: u32, stat: &mut Stat) -> Result {
+        inode::getattr(idmap, inode, request_mask, stat);
+        Ok(())
+    }
+
+    fn setattr(idmap: &MntIdmap, dentry: &Dentry<Self>, inode: &Locked, attr: &mut Attr) -> Result {
+        inode::setattr(idmap, dentry, inode, attr)
+    }
+
+    fn flags(inode: &Inode) -> u32 {
+        inode::flags(inode)
+    }
+
+    fn set_flags(inode: &Locked, flags: u32) -> Result {
+        inode::set_flags(inode, flags)
+    }
+
+    fn listxattr(inode: &Inode, list: &mut List) -> Result {
+        inode::listxattr(inode, list)
     }
 
     fn get_xattr(inode: &Inode, name: &CStr, value: Value<'_>) -> Result<usize> {

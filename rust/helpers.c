@@ -7,6 +7,7 @@
  */
 #include <linux/exportfs.h>
 #include <linux/fs.h>
+#include <linux/fileattr.h> /* needs fs.h */
 #include <linux/fs_context.h>
 #include <linux/iversion.h>
 #include <linux/maple_tree.h>
@@ -229,6 +230,25 @@ const struct qstr *snapmapfs_helper_dentry_qstr(const struct dentry *dentry)
 void snapmapfs_helper_mas_init_at(struct ma_state *mas, struct maple_tree *mt, unsigned long index)
 {
 	mas_init(mas, mt, index);
+}
+
+/* Flags of chattr. */
+
+bool snapmapfs_helper_fileattr_has_extended(const struct file_kattr *fa)
+{
+	return fileattr_has_fsx(fa);
+}
+
+u32 snapmapfs_helper_fileattr_flags(const struct file_kattr *fa)
+{
+	return fa->flags;
+}
+
+int snapmapfs_helper_kobject_add_sb(struct kobject *kobj, const struct kobj_type *ktype,
+				    struct kobject *parent, const struct super_block *sb)
+{
+	return kobject_init_and_add(kobj, ktype, parent, "%u:%u", MAJOR(sb->s_dev),
+				    MINOR(sb->s_dev));
 }
 
 #include "helpers/mm.c"

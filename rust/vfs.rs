@@ -3,7 +3,7 @@
 //! Safe abstractions over the C VFS and memory management. All `unsafe` code of the module lives below here.
 //!
 //! Names are those of the C code in Rust case, each in the module of the structure it belongs to. A filesystem
-//! implements [`file_system::FileSystem`] and, per kind of inode, [`inode::Operations`].
+//! implements [`file_system::FileSystem`] and, for its directories, [`inode::DirOperations`].
 
 pub(crate) mod acl;
 pub(crate) mod address_space;
@@ -18,9 +18,11 @@ pub(crate) mod folio;
 pub(crate) mod fs_context;
 pub(crate) mod idmap;
 pub(crate) mod inode;
+pub(crate) mod memcg;
 pub(crate) mod rwlock;
 pub(crate) mod rwsem;
 pub(crate) mod super_block;
+pub(crate) mod sysfs;
 pub(crate) mod task;
 pub(crate) mod vma;
 pub(crate) mod xattr;

@@ -14,8 +14,7 @@ use crate::vfs::{
     dentry::{Dentry, Entry, Target, Tmpfile, Victim},
     errno::Errno,
     idmap::MntIdmap,
-    inode::{mode, Attr, Kind, Operations, Stat, Table},
-    xattr, //
+    inode::{mode, DirOperations, Table}, //
 };
 use core::ffi::CStr;
 use kernel::prelude::*;
@@ -30,7 +29,7 @@ pub(super) const EMPTY_SIZE: i64 = 2 * ENTRY_SIZE;
 struct Dir;
 
 /// The inode operations of directories.
-pub(super) static OPERATIONS: Table<SnapmapFs> = Table::new::<Dir>(Kind::Dir);
+pub(super) static OPERATIONS: Table<SnapmapFs> = Table::dir::<Dir>();
 
 /// Makes an inode of the type in `mode` and gives it the name `entry`. `target` is for symbolic links.
 fn create(
@@ -69,8 +68,7 @@ fn free_link(inode: &Inode) {
     }
 }
 
-#[vtable]
-impl Operations for Dir {
+impl DirOperations for Dir {
     type FileSystem = SnapmapFs;
 
     fn mknod(idmap: &MntIdmap, entry: Entry<'_, SnapmapFs>, mode: u16, dev: u32) -> Result {
@@ -164,23 +162,5 @@ impl Operations for Dir {
         init_security(&inode, dir, None)?;
         acl::create(dir, &inode)?;
         file.finish(inode)
-    }
-
-    fn getattr(idmap: &MntIdmap, inode: &Inode, request_mask: u32, stat: &mut Stat) -> Result {
-        inode::getattr(idmap, inode, request_mask, stat);
-        Ok(())
-    }
-
-    fn setattr(
-        idmap: &MntIdmap,
-        dentry: &Dentry<SnapmapFs>,
-        inode: &Locked,
-        attr: &mut Attr,
-    ) -> Result {
-        inode::setattr(idmap, dentry, inode, attr)
-    }
-
-    fn listxattr(inode: &Inode, list: &mut xattr::List) -> Result {
-        inode::listxattr(inode, list)
     }
 }

@@ -13,10 +13,7 @@ use super::{
         Charge,
         Snapshots, //
     },
-    Inode,
-    Locked,
-    New,
-    SnapmapFs,
+    Inode, Locked, New, SnapmapFs,
 };
 use crate::vfs::{
     address_space::AddressSpaceOperations,
@@ -131,14 +128,26 @@ pub(crate) fn set_size(inode: &Locked, size: i64) -> Result {
     let _invalidate = mapping.invalidate_lock();
     let change = change(inode);
     let (page, byte) = page_of(unsigned(size));
-    let tail = if byte != 0 { settled(&change, inode, page)? } else { None };
+    let tail = if byte != 0 {
+        settled(&change, inode, page)?
+    } else {
+        None
+    };
     inode.set_size(size);
     if let Some(folio) = tail {
         folio.zero_range(byte, PAGE_SIZE);
     }
     let first = size_in_pages(size);
-    mapping.unmap(first, 0);
-    discard_range(&change, inode, first, usize::MAX);
+    if inode.super_block().data().private_live() {
+        // As everywhere else: what a private mapping holds past the end of the file goes. Once more at the end for what
+        // was copied meanwhile.
+        mapping.unmap_with_copies(first);
+        discard_range(&change, inode, first, usize::MAX);
+        mapping.unmap_with_copies(first);
+    } else {
+        mapping.unmap(first, 0);
+        discard_range(&change, inode, first, usize::MAX);
+    }
     Ok(())
 }
 
@@ -357,7 +366,7 @@ fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> 
     }
 }
 
-/// Copies from the file at `pos` to `to`. Returns how much, or `EFAULT` if that is nothing.
+/// Copies from the file at `pos` to `to`. Returns how much, or `EFAULT`, or `EIO` for broken memory, if that is nothing.
 fn perform_read(inode: &Inode, mut pos: u64, to: &mut IovIter) -> Result<usize> {
     let mapping = inode.mapping();
     let mut read = 0;
@@ -374,6 +383,9 @@ fn perform_read(inode: &Inode, mut pos: u64, to: &mut IovIter) -> Result<usize> 
             .min(PAGE_SIZE - offset)
             .min(usize::try_from(left).unwrap_or(usize::MAX));
         let copied = match folio {
+            Some(folio) if folio.is_hwpoison() => {
+                return if read == 0 { Err(EIO) } else { Ok(read) };
+            }
             Some(folio) if folio.is_uptodate() => to.copy_from_folio(&folio, offset, want),
             _ => to.copy_zeros(want),
         };
@@ -569,6 +581,25 @@ fn zero_range(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Resul
     Ok(())
 }
 
+/// Ends an fallocate that has reserved its pages: clears them if `zero`, and makes the file `size` long if it is not yet.
+/// `ENOSPC`, `ENOMEM`; then nothing has changed.
+fn fill(inode: &Locked, start: u64, end: u64, zero: bool, size: Option<i64>) -> Result {
+    let change = change(inode);
+    let old = inode.size();
+    let size = size.filter(|size| *size > old);
+    if size.is_some() {
+        clear_tail(&change, inode, old)?;
+    }
+    if zero {
+        settle_range(&change, inode, start, end)?;
+        zero_range(&change, inode, start, end)?;
+    }
+    if let Some(size) = size {
+        inode.set_size(size);
+    }
+    Ok(())
+}
+
 impl FileOperations for Regular {
     type Fs = SnapmapFs;
 
@@ -625,23 +656,12 @@ impl FileOperations for Regular {
             op @ (0 | FALLOC_FL_ZERO_RANGE) => {
                 // Also with KEEP_SIZE, as on tmpfs.
                 inode.newsize_ok(signed(end))?;
-                let change = change(&inode);
-                let size = inode.size();
-                let grows = !keep_size && signed(end) > size;
-                if grows {
-                    clear_tail(&change, &inode, size)?;
-                }
-                let zero = op == FALLOC_FL_ZERO_RANGE;
-                if zero {
-                    settle_range(&change, &inode, start, end)?;
-                }
-                reserve(&inode, page_of(start).0, size_in_pages(signed(end)))?;
-                if zero {
-                    zero_range(&change, &inode, start, end)?;
-                }
-                if grows {
-                    inode.set_size(signed(end));
-                }
+                let (first, last) = (page_of(start).0, size_in_pages(signed(end)));
+                // What a hole turns into reads the same, so a mapper need not wait for this.
+                reserve(&inode, first, last)?;
+                let size = (!keep_size).then_some(signed(end));
+                fill(&inode, start, end, op == FALLOC_FL_ZERO_RANGE, size)
+                    .inspect_err(|_| unreserve(&inode, first, last))?;
             }
             _ => return Err(Errno::EOPNOTSUPP.into()),
         }

@@ -14,14 +14,21 @@ use super::{
 };
 use crate::vfs::{
     acl,
+    bindings,
     dentry::Dentry,
     errno::Errno,
     idmap::MntIdmap,
-    inode::{self, mode, Attr, Kind, Operations, Stat, Table, Timespec},
+    inode::{self, mode, Attr, Stat, Table, Timespec},
     xattr, //
 };
 use core::ffi::CStr;
-use kernel::{prelude::*, sync::SetOnce};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        SetOnce, //
+    },
+};
 
 /// What every inode of ours has.
 #[pin_data]
@@ -33,6 +40,8 @@ pub(crate) struct InodeData {
     xattrs: Xattrs,
     /// When the inode was made.
     btime: SetOnce<Timespec>,
+    /// The inode flags. They change only while the inode is locked.
+    flags: Atomic<u32>,
 }
 
 impl InodeData {
@@ -42,6 +51,7 @@ impl InodeData {
             file <- FileData::new(),
             xattrs <- Xattrs::new(),
             btime: SetOnce::new(),
+            flags: Atomic::new(0),
         })
     }
 
@@ -59,14 +69,34 @@ fn link_pages(inode: &Inode) -> usize {
     usize::from(inode.is_symlink() && inode.size() > SHORT_LINK)
 }
 
-/// Operations on inodes that have no names below them: regular files and special ones.
-struct Leaf;
+static FILE: Table<SnapmapFs> = Table::file();
+static SPECIAL: Table<SnapmapFs> = Table::special();
+static SYMLINK: Table<SnapmapFs> = Table::symlink();
 
-/// Operations on symbolic links.
-struct Symlink;
+/// The flags (`chattr`) that there are, as on tmpfs.
+const FLAGS: u32 = bindings::FS_IMMUTABLE_FL
+    | bindings::FS_APPEND_FL
+    | bindings::FS_NODUMP_FL
+    | bindings::FS_NOATIME_FL;
 
-static LEAF: Table<SnapmapFs> = Table::new::<Leaf>(Kind::Other);
-static SYMLINK: Table<SnapmapFs> = Table::new::<Symlink>(Kind::Symlink);
+/// The flags that a new inode has from its directory.
+const INHERITED_FLAGS: u32 = bindings::FS_NODUMP_FL | bindings::FS_NOATIME_FL;
+
+/// What flags mean to the VFS (`S_*`) and to `statx` (`STATX_ATTR_*`).
+const FLAG_MEANINGS: [(u32, u32, u32); 4] = [
+    (
+        bindings::FS_IMMUTABLE_FL,
+        bindings::S_IMMUTABLE,
+        bindings::STATX_ATTR_IMMUTABLE,
+    ),
+    (
+        bindings::FS_APPEND_FL,
+        bindings::S_APPEND,
+        bindings::STATX_ATTR_APPEND,
+    ),
+    (bindings::FS_NODUMP_FL, 0, bindings::STATX_ATTR_NODUMP),
+    (bindings::FS_NOATIME_FL, bindings::S_NOATIME, 0),
+];
 
 /// Makes an inode, in `dir` unless it is the root directory, of the type in `mode`; `dev` is for device nodes.
 ///
@@ -91,9 +121,12 @@ pub(super) fn new(
     inode.set_random_generation();
     inode.data().btime.populate(inode.mtime());
     inode.cache_no_acl();
+    if let Some(dir) = dir {
+        store_flags(&inode, flags(dir) & INHERITED_FLAGS);
+    }
     match mode & mode::S_IFMT {
         mode::S_IFREG => {
-            inode.set_operations(&LEAF);
+            inode.set_operations(&FILE);
             file::init(&inode);
         }
         mode::S_IFDIR => {
@@ -105,7 +138,7 @@ pub(super) fn new(
         }
         mode::S_IFLNK => inode.set_operations(&SYMLINK),
         _ => {
-            inode.set_operations(&LEAF);
+            inode.set_operations(&SPECIAL);
             inode.init_special(mode, dev);
         }
     }
@@ -152,6 +185,10 @@ pub(super) fn getattr(idmap: &MntIdmap, inode: &Inode, request_mask: u32, stat: 
         // CAST: At most one page.
         link_pages(inode) as u64 * file::BLOCKS_PER_PAGE
     });
+    let flags = flags(inode);
+    for (flag, _, attribute) in FLAG_MEANINGS {
+        stat.set_attributes(if flags & flag != 0 { attribute } else { 0 }, attribute);
+    }
     if let Some(&btime) = inode.data().btime.as_ref() {
         stat.set_btime(btime);
     }
@@ -188,56 +225,41 @@ pub(super) fn setattr(
     Ok(())
 }
 
+/// Returns the flags of an inode.
+pub(super) fn flags(inode: &Inode) -> u32 {
+    inode.data().flags.load(Relaxed)
+}
+
+/// Makes `flags` those of an inode.
+fn store_flags(inode: &Locked, flags: u32) {
+    let (mut vfs, mut known) = (0, 0);
+    for (flag, meaning, _) in FLAG_MEANINGS {
+        known |= meaning;
+        if flags & flag != 0 {
+            vfs |= meaning;
+        }
+    }
+    inode.set_inode_flags(vfs, known);
+    inode.data().flags.store(flags, Relaxed);
+}
+
+/// Sets the flags of an inode.
+///
+/// Errors: `EOPNOTSUPP` if there are others than [`FLAGS`].
+pub(super) fn set_flags(inode: &Locked, flags: u32) -> Result {
+    if flags & !FLAGS != 0 {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    store_flags(inode, flags);
+    inode.set_ctime_current();
+    inode.inc_iversion();
+    Ok(())
+}
+
 /// Lists the names of the extended attributes.
 ///
 /// Errors: `ERANGE` if there is not room enough.
 pub(super) fn listxattr(inode: &Inode, list: &mut xattr::List) -> Result {
     list.add_system(inode)?;
     inode.data().xattrs.list(list)
-}
-
-#[vtable]
-impl Operations for Leaf {
-    type FileSystem = SnapmapFs;
-
-    fn getattr(idmap: &MntIdmap, inode: &Inode, request_mask: u32, stat: &mut Stat) -> Result {
-        getattr(idmap, inode, request_mask, stat);
-        Ok(())
-    }
-
-    fn setattr(
-        idmap: &MntIdmap,
-        dentry: &Dentry<SnapmapFs>,
-        inode: &Locked,
-        attr: &mut Attr,
-    ) -> Result {
-        setattr(idmap, dentry, inode, attr)
-    }
-
-    fn listxattr(inode: &Inode, list: &mut xattr::List) -> Result {
-        listxattr(inode, list)
-    }
-}
-
-#[vtable]
-impl Operations for Symlink {
-    type FileSystem = SnapmapFs;
-
-    fn getattr(idmap: &MntIdmap, inode: &Inode, request_mask: u32, stat: &mut Stat) -> Result {
-        getattr(idmap, inode, request_mask, stat);
-        Ok(())
-    }
-
-    fn setattr(
-        idmap: &MntIdmap,
-        dentry: &Dentry<SnapmapFs>,
-        inode: &Locked,
-        attr: &mut Attr,
-    ) -> Result {
-        setattr(idmap, dentry, inode, attr)
-    }
-
-    fn listxattr(inode: &Inode, list: &mut xattr::List) -> Result {
-        listxattr(inode, list)
-    }
 }

@@ -10,8 +10,7 @@ use super::{
         Charge,
         Snapshot, //
     },
-    Inode,
-    SnapmapFs,
+    Inode, SnapmapFs,
 };
 use crate::{
     snapshot::Found,
@@ -26,8 +25,8 @@ use crate::{
             error_code,
             Fault,
             FaultCode,
-            MmapDesc,
             Mkwrite,
+            MmapDesc,
             PrivateMapping,
             SharedMapping,
             VmFault, //

@@ -98,8 +98,11 @@ impl Options {
                 });
             }
             MODE => {
-                // What does not fit is cut off, as on tmpfs.
-                self.mode = u16::try_from(parsed.uint_32() & 0o7777)?;
+                // tmpfs cuts off what is not a permission.
+                self.mode = u16::try_from(parsed.uint_32())
+                    .ok()
+                    .filter(|&mode| mode <= 0o7777)
+                    .ok_or_else(|| fc.invalid(c"Bad value for 'mode'"))?;
             }
             UID => {
                 // The owner has to exist in the filesystem's user namespace.

@@ -26,6 +26,7 @@
 
 use super::{
     space::Space,
+    stats::Stats,
     Inode, //
 };
 use crate::{
@@ -47,6 +48,7 @@ use crate::{
             PAGE_SHIFT,
             PAGE_SIZE, //
         },
+        memcg::MemCg,
         rwlock::RwLock,
         rwsem::{
             RwSem,
@@ -96,7 +98,7 @@ pub(crate) struct Snapshots {
     /// [`Store::count`], to be read without its lock. Grows only with S held, before the change that it is for.
     versions: Atomic<usize>,
     #[pin]
-    store: RwLock<Store<Page>>,
+    store: RwLock<Store<Page, MemCg>>,
     /// Held while a coverage is computed and stored, so that the last one computed is the last one stored.
     #[pin]
     coverage: Mutex<()>,
@@ -240,6 +242,7 @@ impl Change<'_> {
         }
         if newest > stamp && self.snapshots.keep(self.inode, folio, charge)? {
             self.inode.mapping().unmap(folio.index(), 1);
+            self.inode.stats().unmaps.add(1);
         }
         folio.set_stamp(epoch);
         Ok(())
@@ -274,6 +277,10 @@ impl Change<'_> {
             && self.give(folio, writable && folio.has_other_users());
         // A locked folio of ours is still there.
         let _ = mapping.remove(folio);
+        folio.set_stamp(0);
+        if given {
+            self.inode.stats().pages_given.add(1);
+        }
         if charged && !given {
             self.inode.space().uncharge(1);
         }
@@ -325,19 +332,19 @@ impl Snapshots {
                 return Ok(Found::Hole);
             }
             match charge {
-                Charge::Limited => inode.space().charge(1)?,
+                Charge::Limited => inode.space().charge(1).inspect_err(|_| {
+                    inode.stats().enospc.add(1);
+                })?,
                 Charge::Anyway => inode.space().charge_anyway(1),
             }
-            match Folio::copy_of(folio) {
-                Ok(copy) => Ok(Found::Page(copy)),
-                Err(err) => {
-                    inode.space().uncharge(1);
-                    Err(err)
-                }
-            }
+            Folio::copy_of(folio)
+                .map(Found::Page)
+                .inspect_err(|_| inode.space().uncharge(1))
         })?;
-        if outcome == Outcome::Spare && uptodate {
-            inode.space().uncharge(1);
+        match outcome {
+            Outcome::Filed if uptodate => inode.stats().pages_copied.add(1),
+            Outcome::Spare if uptodate => inode.space().uncharge(1),
+            _ => (),
         }
         Ok(outcome == Outcome::Filed)
     }
@@ -356,9 +363,12 @@ impl Snapshots {
         let mut make = Some(make);
         let mut made = None;
         loop {
-            let claim = {
+            let (claim, account) = {
                 let store = self.store.read();
-                store.claim(page, stamp.max(store.settled(page)))
+                match store.claim(page, stamp.max(store.settled(page))) {
+                    claim @ Claim::By(id) => (claim, store.account(id)),
+                    claim => (claim, None),
+                }
             };
             match claim {
                 Claim::By(_) => (),
@@ -370,7 +380,9 @@ impl Snapshots {
                 Claim::Nobody => return Ok(Outcome::NotNeeded),
             }
             if let Some(make) = make.take() {
+                // Not charged to anybody: the charge may fail at a limit that is not the writer's.
                 let slot = Slot::new(GFP_KERNEL)?;
+                let _payer = account.as_ref().map(MemCg::charge_here);
                 made = Some((make()?, slot));
             }
             let mut store = self.store.write();
@@ -378,8 +390,11 @@ impl Snapshots {
             // Who needs it may be gone by now.
             if let Claim::By(owner) = store.claim(page, lo) {
                 if let Some((content, slot)) = made.take() {
+                    let is_page = matches!(content, Found::Page(_));
                     store.file(page, lo, epoch, content, owner, slot);
                     self.versions.store(store.count(), Release);
+                    drop(store);
+                    inode.stats().preserved_pages.add(usize::from(is_page));
                 }
                 return Ok(Outcome::Filed);
             }
@@ -406,11 +421,35 @@ impl Snapshots {
     }
 
     /// Drops what `freed` holds, outside of all locks.
-    fn discharge(&self, inode: &Inode, freed: Freed<Page>) {
+    fn discharge(inode: &Inode, freed: Freed<Page, MemCg>) {
         let pages = freed.len();
         drop(freed);
         if pages != 0 {
             inode.space().uncharge(pages);
+            inode.stats().preserved_pages.sub(pages);
+        }
+    }
+
+    /// Repeats `f`, a batch of work with the store locked, until it says that all is done.
+    fn in_batches(
+        &self,
+        inode: &Inode,
+        f: impl Fn(&mut Store<Page, MemCg>, &mut Freed<Page, MemCg>) -> bool,
+    ) {
+        loop {
+            let mut freed = Freed::new();
+            let done = {
+                let mut store = self.store.write();
+                let done = f(&mut store, &mut freed);
+                self.versions.store(store.count(), Release);
+                self.newest.store(store.newest(), Relaxed);
+                done
+            };
+            Self::discharge(inode, freed);
+            if done {
+                break;
+            }
+            task::cond_resched();
         }
     }
 }
@@ -422,8 +461,9 @@ impl Snapshots {
 /// signal.
 pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>> {
     let this = inode.snapshots();
-    let slot = LiveSlot::new(GFP_KERNEL)?;
-    let memory = UniqueArc::<Snapshot>::new_uninit(GFP_KERNEL)?;
+    let slot = LiveSlot::new(GFP_KERNEL_ACCOUNT)?;
+    let memory = UniqueArc::<Snapshot>::new_uninit(GFP_KERNEL_ACCOUNT)?;
+    let account = MemCg::current();
 
     let lock = this.lock.write_killable()?;
     let size = inode.size();
@@ -433,11 +473,13 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
         epoch = epoch.checked_add(1).ok_or(EOVERFLOW)?;
         this.epoch.store(epoch, Relaxed);
         this.modified.store(false, Relaxed);
+        inode.stats().epochs.add(1);
     }
+    inode.stats().snapshots.add(1);
     let end = pages.1.min(eof).max(pages.0);
     let id = {
         let mut store = this.store.write();
-        let id = store.insert(epoch, pages.0, end, slot);
+        let id = store.insert(epoch, pages.0, end, account, slot);
         this.newest.store(store.newest(), Relaxed);
         id
     };
@@ -483,6 +525,7 @@ impl Snapshots {
                 };
                 // Not just write-protect: references can be told only from each other on an unmapped page.
                 mapping.unmap(index, 1);
+                inode.stats().unmaps.add(1);
                 if index == tail {
                     // Stores past the end of the file are no part of it.
                     let from = (size as usize) % PAGE_SIZE;
@@ -493,6 +536,7 @@ impl Snapshots {
                 if folio.has_other_users() {
                     // It may be pinned for writing. Now is the last time that its contents are known.
                     self.keep(inode, &folio, Charge::Limited)?;
+                    inode.stats().eager_copies.add(1);
                     folio.set_stamp(id.epoch);
                     self.modified.store(true, Relaxed);
                 } else {
@@ -507,24 +551,14 @@ impl Snapshots {
 /// Drops a snapshot whose last mapping is gone, and all that was kept for it alone. Takes no lock that a writer waits for.
 pub(crate) fn release(inode: &Inode, snapshot: Arc<Snapshot>) {
     let this = inode.snapshots();
+    inode.stats().snapshots.sub(1);
     this.store.write().retire(snapshot.id);
-    loop {
-        let mut freed = Freed::new();
-        let done = {
-            let mut store = this.store.write();
-            let done = store.drain(snapshot.id, &mut freed);
-            this.versions.store(store.count(), Release);
-            this.newest.store(store.newest(), Relaxed);
-            done
-        };
-        this.discharge(inode, freed);
-        if done {
-            break;
-        }
-        task::cond_resched();
-    }
+    this.in_batches(inode, |store, freed| store.drain(snapshot.id, freed));
     let touched = core::mem::replace(&mut *snapshot.touched.lock(), RBTree::new());
-    inode.space().uncharge(touched.keys().count());
+    let pages = touched.keys().count();
+    drop(touched);
+    inode.space().uncharge(pages);
+    inode.stats().preserved_pages.sub(pages);
 }
 
 /// Frees what was kept for the part `pages` of a snapshot's mapping that was unmapped, while other parts remain.
@@ -543,19 +577,8 @@ pub(crate) fn trim(inode: &Inode, snapshot: &Snapshot, pages: (usize, usize)) {
         lost = pages.0 < pages.1 && store.any(pages.0, pages.1 - 1, snapshot.epoch());
     }
     this.refresh(inode, snapshot.id);
-    while lost {
-        let mut freed = Freed::new();
-        let done = {
-            let mut store = this.store.write();
-            let done = store.disown(snapshot.id, &mut freed);
-            this.versions.store(store.count(), Release);
-            done
-        };
-        this.discharge(inode, freed);
-        if done {
-            break;
-        }
-        task::cond_resched();
+    if lost {
+        this.in_batches(inode, |store, freed| store.disown(snapshot.id, freed));
     }
 }
 
@@ -582,8 +605,12 @@ impl Snapshot {
             mapping.unmap(folio.index(), 1);
         }
         inode.space().charge(1)?;
-        let made = Folio::copy_of(folio)
-            .and_then(|copy| Ok((RBTreeNode::new(folio.index(), copy.clone(), GFP_KERNEL)?, copy)));
+        let made = Folio::copy_of(folio).and_then(|copy| {
+            Ok((
+                RBTreeNode::new(folio.index(), copy.clone(), GFP_KERNEL_ACCOUNT)?,
+                copy,
+            ))
+        });
         let (node, copy) = match made {
             Ok(made) => made,
             Err(err) => {
@@ -593,6 +620,7 @@ impl Snapshot {
         };
         // Two threads may touch it at once; the page lock lets one after the other, so the second finds the first's.
         self.touched.lock().insert(node);
+        inode.stats().preserved_pages.add(1);
         Ok(copy)
     }
 }
@@ -602,6 +630,12 @@ impl Inode {
     #[inline]
     pub(super) fn snapshots(&self) -> &Snapshots {
         &self.data().file.snapshots
+    }
+
+    /// What the snapshots of the superblock have cost.
+    #[inline]
+    pub(super) fn stats(&self) -> &Stats {
+        &self.super_block().data().stats
     }
 
     /// The pages of the superblock.

@@ -8,6 +8,7 @@ use super::{
     inode,
     options::{self, Options, PrivateMode, DEFAULT_MODE, INODE_SIZE},
     space::Space,
+    stats::Stats,
     New,
     SuperBlock, //
 };
@@ -35,11 +36,13 @@ use kernel::{
 pub(crate) struct SuperData {
     /// The pages that files use.
     pub(crate) space: Space,
+    /// What snapshots cost.
+    pub(crate) stats: Stats,
     /// The inodes that exist.
     #[pin]
     inodes: SpinLock<Inodes>,
     /// Whether new private mappings are live ones.
-    private_live: Atomic<u32>,
+    private_live: Atomic<bool>,
     mode: u16,
     uid: Kuid,
     gid: Kgid,
@@ -104,12 +107,13 @@ impl SuperData {
         let (mode, uid, gid) = (options.mode, options.uid, options.gid);
         try_pin_init!(Self {
             space: Space::new(size)?,
+            stats: Stats::new(),
             inodes <- new_spinlock!(Inodes {
                 max: nr_inodes,
                 used: 0,
                 next_ino: 0,
             }),
-            private_live: Atomic::new(u32::from(private == PrivateMode::Live)),
+            private_live: Atomic::new(private == PrivateMode::Live),
             mode,
             uid,
             gid,
@@ -118,7 +122,7 @@ impl SuperData {
 
     /// Returns whether a new private mapping shows the live file instead of a snapshot.
     pub(crate) fn private_live(&self) -> bool {
-        self.private_live.load(Relaxed) != 0
+        self.private_live.load(Relaxed)
     }
 
     /// Counts an inode, and returns a number for it.
@@ -215,8 +219,8 @@ impl SuperData {
             inodes.max = nr_inodes;
         }
         if let Some(private) = options.private {
-            let live = private == PrivateMode::Live;
-            self.private_live.store(u32::from(live), Relaxed);
+            self.private_live
+                .store(private == PrivateMode::Live, Relaxed);
         }
         Ok(())
     }

@@ -88,6 +88,11 @@ bool snapmapfs_helper_folio_test_dirty(const struct folio *folio)
 	return folio_test_dirty(folio);
 }
 
+bool snapmapfs_helper_folio_test_hwpoison(const struct folio *folio)
+{
+	return folio_test_hwpoison(folio);
+}
+
 bool snapmapfs_helper_folio_mapped(const struct folio *folio)
 {
 	return folio_mapped(folio);
@@ -440,6 +445,11 @@ struct mem_cgroup *snapmapfs_helper_current_memcg(void)
 	return get_mem_cgroup_from_mm(current->mm);
 }
 
+void snapmapfs_helper_memcg_get(struct mem_cgroup *memcg)
+{
+	css_get(&memcg->css);
+}
+
 void snapmapfs_helper_memcg_put(struct mem_cgroup *memcg)
 {
 	mem_cgroup_put(memcg);
@@ -453,6 +463,10 @@ struct mem_cgroup *snapmapfs_helper_set_active_memcg(struct mem_cgroup *memcg)
 struct mem_cgroup *snapmapfs_helper_current_memcg(void)
 {
 	return NULL;
+}
+
+void snapmapfs_helper_memcg_get(struct mem_cgroup *memcg)
+{
 }
 
 void snapmapfs_helper_memcg_put(struct mem_cgroup *memcg)

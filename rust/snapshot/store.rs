@@ -54,7 +54,9 @@ impl PartialOrd for Id {
 const NONE: usize = usize::MAX;
 
 /// A snapshot in the store.
-pub(crate) struct Live {
+pub(crate) struct Live<A> {
+    /// Who pays for what is kept for it.
+    account: A,
     coverage: Coverage,
     /// The first page of the list of owned versions, linked by [`Version::next`].
     head: usize,
@@ -76,11 +78,11 @@ pub(crate) struct Version<P> {
 }
 
 /// A snapshot outside of the store.
-type Node = sys::Node<Id, Live>;
+type Node<A> = sys::Node<Id, Live<A>>;
 /// Memory for a version.
 pub(crate) type Slot<P> = sys::Slot<Key, Version<P>>;
 /// Memory for a snapshot.
-pub(crate) type LiveSlot = sys::Slot<Id, Live>;
+pub(crate) type LiveSlot<A> = sys::Slot<Id, Live<A>>;
 
 /// What a snapshot sees of a page that has changed since.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -104,21 +106,19 @@ pub(crate) enum Claim {
 
 /// The snapshots of a file and the pages that are kept for them.
 ///
-/// The caller locks it. `P` is a reference to a page; it is dropped by the caller, outside of the lock.
-pub(crate) struct Store<P> {
-    live: Map<Id, Live>,
+/// The caller locks it. `P` is a reference to a page and `A` one to who pays for it; both are dropped by the caller,
+/// outside of the lock.
+pub(crate) struct Store<P, A> {
+    live: Map<Id, Live<A>>,
     versions: Map<Key, Version<P>>,
     serial: usize,
     /// Versions that somebody sees.
     count: usize,
-    /// Those of them that are a page.
-    pages: usize,
-    snapshots: usize,
     /// Snapshots whose coverage is stale.
     stale: usize,
 }
 
-impl<P: Clone> Store<P> {
+impl<P: Clone, A: Clone> Store<P, A> {
     /// A store without snapshots.
     pub(crate) fn new() -> Self {
         Self {
@@ -126,8 +126,6 @@ impl<P: Clone> Store<P> {
             versions: Map::new(),
             serial: 0,
             count: 0,
-            pages: 0,
-            snapshots: 0,
             stale: 0,
         }
     }
@@ -138,13 +136,14 @@ impl<P: Clone> Store<P> {
     }
 
     /// The number of preserved pages: versions that are not holes.
+    #[cfg(test)]
     pub(crate) fn pages(&self) -> usize {
-        self.pages
-    }
-
-    /// The number of live snapshots.
-    pub(crate) fn snapshots(&self) -> usize {
-        self.snapshots
+        let mut pages = 0;
+        self.versions.find(|_, version| {
+            pages += usize::from(version.page.is_some());
+            None::<()>
+        });
+        pages
     }
 
     /// The epoch of the newest live snapshot, 0 without one.
@@ -162,7 +161,8 @@ impl<P: Clone> Store<P> {
         epoch: Epoch,
         first: usize,
         end: usize,
-        slot: LiveSlot,
+        account: A,
+        slot: LiveSlot<A>,
     ) -> Id {
         self.serial = self.serial.wrapping_add(1);
         let id = Id {
@@ -172,13 +172,13 @@ impl<P: Clone> Store<P> {
         self.live.insert(slot.fill(
             id,
             Live {
+                account,
                 coverage: Coverage::whole(first, end),
                 head: NONE,
                 kept: NONE,
                 dying: false,
             },
         ));
-        self.snapshots = self.snapshots.wrapping_add(1);
         id
     }
 
@@ -202,10 +202,9 @@ impl<P: Clone> Store<P> {
         let mut page = first;
         loop {
             // The first version at or after this page that `epoch` could see, if only by its newer end.
-            let Some((at, seen)) = self
-                .versions
-                .at_or_after(&(page, epoch), |key, v| (key.0, key.1 >= epoch && v.lo < epoch))
-            else {
+            let Some((at, seen)) = self.versions.at_or_after(&(page, epoch), |key, v| {
+                (key.0, key.1 >= epoch && v.lo < epoch)
+            }) else {
                 return false;
             };
             if at > last {
@@ -288,6 +287,11 @@ impl<P: Clone> Store<P> {
         }
     }
 
+    /// Who pays for what is kept for the snapshot.
+    pub(crate) fn account(&self, id: Id) -> Option<A> {
+        Some(self.live.get(&id)?.account.clone())
+    }
+
     /// Replaces the coverage of a snapshot by a smaller one.
     pub(crate) fn refresh(&mut self, id: Id, coverage: Builder) {
         if let Some(live) = self.live.get_mut(&id) {
@@ -320,7 +324,6 @@ impl<P: Clone> Store<P> {
             None => NONE,
         };
         self.count = self.count.wrapping_add(1);
-        self.pages = self.pages.wrapping_add(usize::from(content.is_some()));
         let version = Version {
             lo,
             page: content,
@@ -336,13 +339,12 @@ impl<P: Clone> Store<P> {
                 self.stale = self.stale.wrapping_sub(1);
             }
             live.dying = true;
-            self.snapshots = self.snapshots.wrapping_sub(1);
         }
     }
 
     /// Passes on or frees versions of a retired snapshot, a batch of them, and in the end removes the snapshot itself.
     /// Returns whether that is done.
-    pub(crate) fn drain(&mut self, id: Id, freed: &mut Freed<P>) -> bool {
+    pub(crate) fn drain(&mut self, id: Id, freed: &mut Freed<P, A>) -> bool {
         for _ in 0..BATCH {
             match self.live.get(&id) {
                 None => return true,
@@ -358,7 +360,7 @@ impl<P: Clone> Store<P> {
 
     /// Passes on or frees versions of a snapshot whose coverage has shrunk, a batch of them, and leaves it those that it
     /// still covers. Returns whether that is done.
-    pub(crate) fn disown(&mut self, id: Id, freed: &mut Freed<P>) -> bool {
+    pub(crate) fn disown(&mut self, id: Id, freed: &mut Freed<P, A>) -> bool {
         for _ in 0..BATCH {
             match self.live.get_mut(&id) {
                 None => return true,
@@ -377,7 +379,7 @@ impl<P: Clone> Store<P> {
 
     /// Takes the version of `page` out of the list of `id`, of which it is the first, and gives it to one that needs it:
     /// `id` itself, another one, or nobody.
-    fn pass_on(&mut self, id: Id, page: usize, freed: &mut Freed<P>) {
+    fn pass_on(&mut self, id: Id, page: usize, freed: &mut Freed<P, A>) {
         let found = self
             .versions
             .at_or_after(&(page, id.epoch), |key, v| (*key, v.lo, v.next));
@@ -408,7 +410,6 @@ impl<P: Clone> Store<P> {
             let (_, version) = node.to_key_value();
             self.count = self.count.wrapping_sub(1);
             if let Some(p) = version.page {
-                self.pages = self.pages.wrapping_sub(1);
                 freed.push(p);
             }
         }
@@ -448,13 +449,13 @@ impl<P: Clone> Store<P> {
 const BATCH: usize = 32;
 
 /// Pages and a snapshot that were taken out of a [`Store`], to be dropped when it is unlocked.
-pub(crate) struct Freed<P> {
+pub(crate) struct Freed<P, A> {
     pages: [Option<P>; BATCH],
     len: usize,
-    live: Option<Node>,
+    live: Option<Node<A>>,
 }
 
-impl<P> Freed<P> {
+impl<P, A> Freed<P, A> {
     /// Nothing yet.
     pub(crate) fn new() -> Self {
         Self {

@@ -38,10 +38,6 @@ impl<K: Ord + Copy, V> Map<K, V> {
         Self(RBTree::new())
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
         self.0.get(key)
     }

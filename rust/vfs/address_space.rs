@@ -118,6 +118,12 @@ impl AddressSpace {
         unsafe { bindings::unmap_mapping_pages(self.as_ptr(), first, nr, false) };
     }
 
+    /// As [`AddressSpace::unmap`] for all pages from `first` on, and drops the private copies of them, too.
+    pub(crate) fn unmap_with_copies(&self, first: usize) {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::unmap_mapping_pages(self.as_ptr(), first, 0, true) };
+    }
+
     /// Removes all pages from the page cache of an inode that nobody uses any more.
     pub(crate) fn truncate_final(&self) {
         // SAFETY: The address space is valid.
@@ -311,13 +317,12 @@ impl<T: AddressSpaceOperations> AddressSpaceOps<T> {
         &Self::TABLE
     }
 
-    const TABLE: bindings::address_space_operations =
-        bindings::address_space_operations {
-            read_folio: Some(Self::read_folio),
-            dirty_folio: Some(bindings::noop_dirty_folio),
-            migrate_folio: Some(bindings::filemap_migrate_folio),
-            ..pin_init::zeroed()
-        };
+    const TABLE: bindings::address_space_operations = bindings::address_space_operations {
+        read_folio: Some(Self::read_folio),
+        dirty_folio: Some(bindings::noop_dirty_folio),
+        migrate_folio: Some(bindings::filemap_migrate_folio),
+        ..pin_init::zeroed()
+    };
 
     /// # Safety
     ///

@@ -368,7 +368,7 @@ unsafe extern "C" fn iterate_callback<T: FileSystem>(
 struct Operations<T>(T);
 
 impl<T: FileSystem> Operations<T> {
-    const TABLE: bindings::file_operations = bindings::file_operations {
+    const TABLE: &'static bindings::file_operations = &bindings::file_operations {
         llseek: Some(bindings::no_seek_end_llseek),
         read: Some(bindings::generic_read_dir),
         iterate_shared: Some(iterate_callback::<T>),
@@ -380,5 +380,5 @@ impl<T: FileSystem> Operations<T> {
 
 /// Returns the file operations of a directory.
 pub(super) fn operations<T: FileSystem>() -> *const bindings::file_operations {
-    &Operations::<T>::TABLE
+    Operations::<T>::TABLE
 }

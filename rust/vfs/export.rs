@@ -67,7 +67,7 @@ impl Handle {
 struct Operations<T>(PhantomData<T>);
 
 impl<T: FileSystem> Operations<T> {
-    const TABLE: bindings::export_operations = bindings::export_operations {
+    const TABLE: &'static bindings::export_operations = &bindings::export_operations {
         encode_fh: Some(encode_fh_callback::<T>),
         fh_to_dentry: Some(fh_to_dentry_callback::<T>),
         get_parent: Some(get_parent_callback),
@@ -77,7 +77,7 @@ impl<T: FileSystem> Operations<T> {
 
 /// Returns the export operations of a filesystem.
 pub(super) fn operations<T: FileSystem>() -> *const bindings::export_operations {
-    &Operations::<T>::TABLE
+    Operations::<T>::TABLE
 }
 
 /// Enters an inode into the inode hash, once.

@@ -216,11 +216,14 @@ impl IovIter {
     /// Copies to `folio`, which must not be mapped, or be locked against its readers as its owner sees fit. Does not
     /// fault: returns how much could be copied so.
     #[inline]
-    pub(crate) fn copy_to_folio(&mut self, folio: &LockedFolio, offset: usize, len: usize) -> usize {
+    pub(crate) fn copy_to_folio(
+        &mut self,
+        folio: &LockedFolio,
+        offset: usize,
+        len: usize,
+    ) -> usize {
         // SAFETY: Both are valid, and the folio is locked; the function checks the range against the folio.
-        unsafe {
-            bindings::copy_folio_from_iter_atomic(folio.as_ptr(), offset, len, self.as_ptr())
-        }
+        unsafe { bindings::copy_folio_from_iter_atomic(folio.as_ptr(), offset, len, self.as_ptr()) }
     }
 
     /// Copies to a page that nobody else has. Returns how much; less than `len` means that memory is not accessible. May

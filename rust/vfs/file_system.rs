@@ -6,9 +6,12 @@
 
 use super::{
     bindings,
+    dentry::Dentry,
     fs_context::{self, FsContext, Parameter, Spec},
-    inode::{Cache, Inode, New},
+    idmap::MntIdmap,
+    inode::{Attr, Cache, Inode, Locked, New, Stat},
     super_block::{self, Statfs, SuperBlock},
+    sysfs::{self, TypeDirectory},
     xattr, //
 };
 use core::{marker::PhantomData, pin::Pin};
@@ -58,6 +61,12 @@ pub(crate) trait FileSystem: Sized + 'static {
     /// Initialises the data of a superblock.
     fn super_data(options: &Self::Options) -> impl PinInit<Self::SuperData, Error>;
 
+    /// The files in the directory `/sys/fs/NAME/MAJOR:MINOR` of a superblock.
+    const ATTRIBUTES: &'static [sysfs::Attribute];
+
+    /// What the file `index` of [`FileSystem::ATTRIBUTES`] shows.
+    fn show_attribute(data: &Self::SuperData, index: usize) -> usize;
+
     /// Makes the root directory.
     fn root(sb: &SuperBlock<Self>) -> Result<New<Self>>;
 
@@ -72,6 +81,31 @@ pub(crate) trait FileSystem: Sized + 'static {
 
     /// Empties an inode that nobody refers to any more. Once per inode, finished or not.
     fn evict_inode(inode: &Inode<Self>);
+
+    /// Fills in what `stat` asks for.
+    fn getattr(idmap: &MntIdmap, inode: &Inode<Self>, request_mask: u32, stat: &mut Stat)
+        -> Result;
+
+    /// Changes attributes of the inode of `dentry`, which is `inode` and locked.
+    fn setattr(
+        idmap: &MntIdmap,
+        dentry: &Dentry<Self>,
+        inode: &Locked<Self>,
+        attr: &mut Attr,
+    ) -> Result;
+
+    /// Returns the flags (`FS_*_FL`) of a regular file or directory.
+    fn flags(inode: &Inode<Self>) -> u32;
+
+    /// Sets the flags of a regular file or directory; the VFS has checked permissions.
+    ///
+    /// Errors: `EOPNOTSUPP` if there are others than the filesystem knows.
+    fn set_flags(inode: &Locked<Self>, flags: u32) -> Result;
+
+    /// Lists the names of the extended attributes.
+    ///
+    /// Errors: `ERANGE` if there is not room enough.
+    fn listxattr(inode: &Inode<Self>, list: &mut xattr::List) -> Result;
 
     /// Reads the extended attribute `name` (with prefix).
     ///
@@ -96,6 +130,7 @@ pub(crate) trait FileSystem: Sized + 'static {
 pub(crate) struct Registration<T: FileSystem> {
     // Dropped last, after `PinnedDrop` has unregistered the type.
     cache: Cache<T>,
+    directory: TypeDirectory,
     #[pin]
     hash_lock: SpinLock<()>,
     #[pin]
@@ -115,6 +150,7 @@ impl<T: FileSystem> Registration<T> {
     pub(crate) fn new(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             cache: Cache::new()?,
+            directory: TypeDirectory::new(T::NAME)?,
             hash_lock <- new_spinlock!((), "FileSystem::hash_lock"),
             fs_type <- Opaque::try_ffi_init(|slot: *mut bindings::file_system_type| {
                 let fs_type = bindings::file_system_type {
@@ -162,6 +198,16 @@ impl<T: FileSystem> Registration<T> {
     pub(super) unsafe fn inode_cache(sb: *mut bindings::super_block) -> *mut bindings::kmem_cache {
         // SAFETY: By the function's contract.
         unsafe { Self::of(sb) }.cache.as_ptr()
+    }
+
+    /// Returns the directory of the type of a superblock.
+    ///
+    /// # Safety
+    ///
+    /// `sb` must be live, and its type registered for `T`.
+    pub(super) unsafe fn directory<'a>(sb: *mut bindings::super_block) -> &'a TypeDirectory {
+        // SAFETY: By the function's contract.
+        &unsafe { Self::of(sb) }.directory
     }
 
     /// Returns the lock under which inodes are added to the inode hash.

@@ -23,10 +23,10 @@ use kernel::{
     types::Opaque,
 };
 
-/// Bytes in a page.
-pub(crate) use kernel::page::PAGE_SIZE;
 /// Binary logarithm of [`PAGE_SIZE`].
 pub(crate) use kernel::page::PAGE_SHIFT;
+/// Bytes in a page.
+pub(crate) use kernel::page::PAGE_SIZE;
 
 /// A `struct folio` of order 0 that somebody holds a reference to.
 #[repr(transparent)]
@@ -82,11 +82,13 @@ impl Folio {
     /// Makes a page with the contents of `source`, for somebody who keeps it outside of any page cache: it has no place
     /// in a file and on no list, and cannot be moved.
     ///
-    /// The memory is charged to the active memory cgroup. `ENOMEM` if there is none.
+    /// The memory is charged to the active memory cgroup, which may exceed its limit by it: the caller must not fail, let
+    /// alone be killed, for the limits of others. If there is so little memory that the kernel would have to end a process
+    /// for it, nobody is charged. `ENOMEM`.
     pub(crate) fn copy_of(source: &LockedFolio) -> Result<ARef<Self>> {
-        let gfp = bindings::GFP_HIGHUSER | bindings::__GFP_ACCOUNT;
-        // SAFETY: A new folio of order 0 comes with one reference, or is null.
-        let folio = unsafe { Self::take_raw(bindings::folio_alloc(gfp)) }.ok_or(ENOMEM)?;
+        // `__GFP_HIGH` is what lets a charge exceed a limit, `__GFP_NORETRY` what keeps the OOM killer out.
+        let folio = Self::alloc(bindings::SNAPMAPFS_GFP_PRESERVE)
+            .or_else(|_| Self::alloc(bindings::GFP_HIGHUSER))?;
         // SAFETY: Both are folios of order 0; nobody else has `folio`, and the lock of `source` keeps its contents.
         unsafe { bindings::folio_copy_page(folio.as_ptr(), source.as_ptr()) };
         // SAFETY: The folio is valid, and its contents are what they should be.
@@ -94,11 +96,14 @@ impl Folio {
         Ok(folio)
     }
 
+    fn alloc(gfp: bindings::gfp_t) -> Result<ARef<Self>> {
+        // SAFETY: A new folio of order 0 comes with one reference, or is null.
+        unsafe { Self::take_raw(bindings::folio_alloc(gfp)) }.ok_or(ENOMEM)
+    }
+
     /// Makes a page of zeros, for somebody who keeps it outside of any page cache.
     pub(crate) fn zeroed() -> Result<ARef<Self>> {
-        let gfp = bindings::GFP_HIGHUSER | bindings::__GFP_ZERO;
-        // SAFETY: A new folio of order 0 comes with one reference, or is null.
-        let folio = unsafe { Self::take_raw(bindings::folio_alloc(gfp)) }.ok_or(ENOMEM)?;
+        let folio = Self::alloc(bindings::GFP_HIGHUSER | bindings::__GFP_ZERO)?;
         // SAFETY: The folio is valid, and its contents are what they should be.
         unsafe { bindings::folio_mark_uptodate(folio.as_ptr()) };
         Ok(folio)
@@ -116,6 +121,13 @@ impl Folio {
     pub(crate) fn is_uptodate(&self) -> bool {
         // SAFETY: The folio is valid; its flags are read atomically.
         unsafe { bindings::folio_test_uptodate(self.as_ptr()) }
+    }
+
+    /// Whether the memory was found to be broken.
+    #[inline]
+    pub(crate) fn is_hwpoison(&self) -> bool {
+        // SAFETY: The folio is valid; its flags are read atomically.
+        unsafe { bindings::folio_test_hwpoison(self.as_ptr()) }
     }
 
     /// Whether the folio is dirty. This module keeps dirty what it has charged to the superblock; see
@@ -185,16 +197,6 @@ impl LockedFolio {
     #[inline]
     pub(crate) fn into_raw(self) -> *mut bindings::folio {
         ManuallyDrop::new(self).as_ptr()
-    }
-
-    /// Unlocks the folio and keeps the reference.
-    #[inline]
-    pub(crate) fn unlock(self) -> ARef<Folio> {
-        let this = ManuallyDrop::new(self);
-        // SAFETY: The folio is locked by the type invariant, and `this` will not be dropped.
-        unsafe { bindings::folio_unlock(this.as_ptr()) };
-        // SAFETY: `this` is not used any more, so the reference moves out of it once.
-        unsafe { core::ptr::read(&this.0) }
     }
 
     /// Another reference to the folio.

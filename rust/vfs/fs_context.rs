@@ -50,8 +50,11 @@ impl FsContext {
     ///
     /// Errors: `ENOPARAM` if it is not there, `EINVAL` with a message if it has a bad value, or none.
     pub(crate) fn parse(&self, specs: &'static [Spec], param: &Parameter) -> Result<Parsed> {
+        if !Spec::is_terminated(specs) {
+            return Err(EINVAL);
+        }
         let mut result = MaybeUninit::<bindings::fs_parse_result>::zeroed();
-        // SAFETY: All objects are live. `specs` ends with `Spec::END`: see `assert_terminated`.
+        // SAFETY: All objects are live. `specs` ends with `Spec::END`, as is checked here.
         let opt = unsafe {
             bindings::__fs_parse(
                 &raw mut (*self.as_ptr()).log,
@@ -191,9 +194,9 @@ impl Spec {
 struct Operations<T>(T);
 
 impl<T: FileSystem> Operations<T> {
-    const TABLE: bindings::fs_context_operations = {
+    const TABLE: &'static bindings::fs_context_operations = {
         assert!(Spec::is_terminated(T::PARAMETERS));
-        bindings::fs_context_operations {
+        &bindings::fs_context_operations {
             free: Some(free_callback::<T>),
             parse_param: Some(parse_param_callback::<T>),
             get_tree: Some(get_tree_callback::<T>),
@@ -217,7 +220,7 @@ pub(super) unsafe extern "C" fn init_callback<T: FileSystem>(
         // SAFETY: By the function's contract nobody else uses the context; the table is never freed.
         unsafe {
             (*fc).fs_private = options.into_foreign();
-            (*fc).ops = &Operations::<T>::TABLE;
+            (*fc).ops = Operations::<T>::TABLE;
             (*fc).sb_flags |= bindings::SB_I_VERSION;
         }
         Ok(0)

@@ -26,7 +26,7 @@ use core::{
     ptr::{self, NonNull}, //
 };
 use kernel::{
-    error::{from_result, to_result, VTABLE_DEFAULT_ERROR},
+    error::{from_result, to_result},
     ffi::{c_int, c_long, c_uint, c_void},
     prelude::*,
     sync::aref::{ARef, AlwaysRefCounted},
@@ -282,6 +282,12 @@ impl<T: FileSystem> Locked<T> {
         }
     }
 
+    /// Sets those of the flags in `mask` (`S_*`) that are in `flags`, and clears the others (`inode_set_flags`).
+    pub(crate) fn set_inode_flags(&self, flags: u32, mask: u32) {
+        // SAFETY: The inode is live and, by the type invariants, nobody else sets flags.
+        unsafe { bindings::inode_set_flags(self.as_ptr(), flags & mask, mask) }
+    }
+
     /// Sets the time of last modification to that of the last change.
     pub(crate) fn set_mtime_to_ctime(&self) {
         // SAFETY: The inode is live and, by the type invariants, nobody else sets the time.
@@ -529,6 +535,12 @@ impl Stat {
         self.0.blocks = blocks;
     }
 
+    /// Sets attributes (`STATX_ATTR_*`), and says which of them are known.
+    pub(crate) fn set_attributes(&mut self, attributes: u32, known: u32) {
+        self.0.attributes |= u64::from(attributes);
+        self.0.attributes_mask |= u64::from(known);
+    }
+
     /// Sets the time of creation.
     pub(crate) fn set_btime(&mut self, time: Timespec) {
         self.0.result_mask |= bindings::STATX_BTIME;
@@ -565,168 +577,112 @@ pub(crate) fn generic_fillattr<T: FileSystem>(
     unsafe { bindings::generic_fillattr(idmap.as_ptr(), request_mask, inode.as_ptr(), &mut stat.0) }
 }
 
-/// The operations on one kind of inode (`struct inode_operations`); a method that is left out is not offered.
+/// What a filesystem does with the names in its directories (part of `struct inode_operations`).
 ///
-/// Locks are those of the C callback: for a method that takes an [`Entry`], the directory is locked.
-#[vtable]
-pub(crate) trait Operations: Sized {
-    /// The filesystem whose inodes these are.
+/// Locks are those of the C callbacks: for a method that takes an [`Entry`], the directory is locked.
+pub(crate) trait DirOperations: Sized {
+    /// The filesystem whose directories these are.
     type FileSystem: FileSystem;
 
     /// Makes a regular file, a device node, a FIFO or a socket, depending on the type in `mode`.
-    fn mknod(
-        _idmap: &MntIdmap,
-        _entry: Entry<'_, Self::FileSystem>,
-        _mode: u16,
-        _dev: u32,
-    ) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
+    fn mknod(idmap: &MntIdmap, entry: Entry<'_, Self::FileSystem>, mode: u16, dev: u32) -> Result;
 
     /// Makes a directory.
-    fn mkdir(_idmap: &MntIdmap, _entry: Entry<'_, Self::FileSystem>, _mode: u16) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
+    fn mkdir(idmap: &MntIdmap, entry: Entry<'_, Self::FileSystem>, mode: u16) -> Result;
 
     /// Makes a symbolic link.
-    fn symlink(_idmap: &MntIdmap, _entry: Entry<'_, Self::FileSystem>, _target: &CStr) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
+    fn symlink(idmap: &MntIdmap, entry: Entry<'_, Self::FileSystem>, target: &CStr) -> Result;
 
     /// Makes a further name for `inode`.
-    fn link(_inode: &Locked<Self::FileSystem>, _entry: Entry<'_, Self::FileSystem>) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
+    fn link(inode: &Locked<Self::FileSystem>, entry: Entry<'_, Self::FileSystem>) -> Result;
 
     /// Removes a name of something that is no directory.
-    fn unlink(_victim: Victim<'_, Self::FileSystem>) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
+    fn unlink(victim: Victim<'_, Self::FileSystem>) -> Result;
 
     /// Removes a directory, which has to be empty.
-    fn rmdir(_victim: Victim<'_, Self::FileSystem>) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
+    fn rmdir(victim: Victim<'_, Self::FileSystem>) -> Result;
 
     /// Moves `old` to `new`, whatever is there, and if `whiteout` leaves an overlay's whiteout behind.
     fn rename(
-        _idmap: &MntIdmap,
-        _old: Entry<'_, Self::FileSystem>,
-        _new: Target<'_, Self::FileSystem>,
-        _whiteout: bool,
-    ) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
+        idmap: &MntIdmap,
+        old: Entry<'_, Self::FileSystem>,
+        new: Target<'_, Self::FileSystem>,
+        whiteout: bool,
+    ) -> Result;
 
     /// Exchanges `old` and `new`.
-    fn exchange(_old: Entry<'_, Self::FileSystem>, _new: Entry<'_, Self::FileSystem>) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
+    fn exchange(old: Entry<'_, Self::FileSystem>, new: Entry<'_, Self::FileSystem>) -> Result;
 
     /// Makes a regular file without a name. `dir` is not locked.
     fn tmpfile(
-        _idmap: &MntIdmap,
-        _dir: &Inode<Self::FileSystem>,
-        _file: Tmpfile<'_, Self::FileSystem>,
-        _mode: u16,
-    ) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// Fills in what `stat` asks for.
-    fn getattr(
-        _idmap: &MntIdmap,
-        _inode: &Inode<Self::FileSystem>,
-        _request_mask: u32,
-        _stat: &mut Stat,
-    ) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// Changes attributes of the inode of `dentry`, which is `inode` and locked.
-    fn setattr(
-        _idmap: &MntIdmap,
-        _dentry: &Dentry<Self::FileSystem>,
-        _inode: &Locked<Self::FileSystem>,
-        _attr: &mut Attr,
-    ) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// Lists the names of the extended attributes.
-    fn listxattr(_inode: &Inode<Self::FileSystem>, _list: &mut xattr::List) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
+        idmap: &MntIdmap,
+        dir: &Inode<Self::FileSystem>,
+        file: Tmpfile<'_, Self::FileSystem>,
+        mode: u16,
+    ) -> Result;
 }
 
-/// A table of inode operations, from [`Table::new`].
+/// A table of inode operations.
 pub(crate) struct Table<T: FileSystem> {
     operations: bindings::inode_operations,
     _fs: PhantomData<T>,
 }
 
-/// What the VFS does for a kind of inode without the filesystem.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A directory whose entries are all in the dentry cache.
-    Dir,
-    /// A symbolic link from [`New::init_symlink`].
-    Symlink,
-    /// Anything else.
-    Other,
-}
-
 impl<T: FileSystem> Table<T> {
-    /// Returns the table of the operations `O` on inodes of the given kind.
-    pub(crate) const fn new<O: Operations<FileSystem = T>>(kind: Kind) -> Self {
-        let mut operations: bindings::inode_operations = pin_init::zeroed();
-        match kind {
-            Kind::Dir => operations.lookup = Some(bindings::simple_lookup),
-            Kind::Symlink => operations.get_link = Some(bindings::simple_get_link),
-            Kind::Other => {}
-        }
-        if O::HAS_MKNOD {
-            operations.create = Some(create_callback::<O>);
-            operations.mknod = Some(mknod_callback::<O>);
-        }
-        if O::HAS_MKDIR {
-            operations.mkdir = Some(mkdir_callback::<O>);
-        }
-        if O::HAS_SYMLINK {
-            operations.symlink = Some(symlink_callback::<O>);
-        }
-        if O::HAS_LINK {
-            operations.link = Some(link_callback::<O>);
-        }
-        if O::HAS_UNLINK {
-            operations.unlink = Some(unlink_callback::<O>);
-        }
-        if O::HAS_RMDIR {
-            operations.rmdir = Some(rmdir_callback::<O>);
-        }
-        if O::HAS_RENAME && O::HAS_EXCHANGE {
-            operations.rename = Some(rename_callback::<O>);
-        }
-        if O::HAS_TMPFILE {
-            operations.tmpfile = Some(tmpfile_callback::<O>);
-        }
-        if O::HAS_GETATTR {
-            operations.getattr = Some(getattr_callback::<O>);
-        }
-        if O::HAS_SETATTR {
-            operations.setattr = Some(setattr_callback::<O>);
-        }
-        if O::HAS_LISTXATTR {
-            operations.listxattr = Some(listxattr_callback::<O>);
-        }
-        // A symbolic link has no permissions of its own, hence no list of them.
-        if !matches!(kind, Kind::Symlink) {
-            operations.set_acl = Some(super::acl::set_acl_callback::<T>);
-        }
+    const COMMON: bindings::inode_operations = bindings::inode_operations {
+        getattr: Some(getattr_callback::<T>),
+        setattr: Some(setattr_callback::<T>),
+        listxattr: Some(listxattr_callback::<T>),
+        ..pin_init::zeroed()
+    };
+
+    const fn new(operations: bindings::inode_operations) -> Self {
         Self {
             operations,
             _fs: PhantomData,
         }
+    }
+
+    /// Returns the operations on directories, all of whose names are in the dentry cache.
+    pub(crate) const fn dir<O: DirOperations<FileSystem = T>>() -> Self {
+        Self::new(bindings::inode_operations {
+            lookup: Some(bindings::simple_lookup),
+            create: Some(create_callback::<O>),
+            mknod: Some(mknod_callback::<O>),
+            mkdir: Some(mkdir_callback::<O>),
+            symlink: Some(symlink_callback::<O>),
+            link: Some(link_callback::<O>),
+            unlink: Some(unlink_callback::<O>),
+            rmdir: Some(rmdir_callback::<O>),
+            rename: Some(rename_callback::<O>),
+            tmpfile: Some(tmpfile_callback::<O>),
+            ..Self::file().operations
+        })
+    }
+
+    /// Returns the operations on regular files.
+    pub(crate) const fn file() -> Self {
+        Self::new(bindings::inode_operations {
+            fileattr_get: Some(fileattr_get_callback::<T>),
+            fileattr_set: Some(fileattr_set_callback::<T>),
+            ..Self::special().operations
+        })
+    }
+
+    /// Returns the operations on device nodes, FIFOs and sockets.
+    pub(crate) const fn special() -> Self {
+        Self::new(bindings::inode_operations {
+            set_acl: Some(super::acl::set_acl_callback::<T>),
+            ..Self::COMMON
+        })
+    }
+
+    /// Returns the operations on symbolic links made by [`New::init_symlink`].
+    pub(crate) const fn symlink() -> Self {
+        Self::new(bindings::inode_operations {
+            get_link: Some(bindings::simple_get_link),
+            ..Self::COMMON
+        })
     }
 }
 
@@ -734,7 +690,7 @@ impl<T: FileSystem> Table<T> {
 ///
 /// `inode_operations.create`: `dir` is an inode of `O::FileSystem`, locked for writing, and `dentry` a negative
 /// child of it; all are kept alive by the caller.
-unsafe extern "C" fn create_callback<O: Operations>(
+unsafe extern "C" fn create_callback<O: DirOperations>(
     idmap: *mut bindings::mnt_idmap,
     dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
@@ -748,7 +704,7 @@ unsafe extern "C" fn create_callback<O: Operations>(
 /// # Safety
 ///
 /// `inode_operations.mknod`, as [`create_callback`].
-unsafe extern "C" fn mknod_callback<O: Operations>(
+unsafe extern "C" fn mknod_callback<O: DirOperations>(
     idmap: *mut bindings::mnt_idmap,
     dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
@@ -763,7 +719,7 @@ unsafe extern "C" fn mknod_callback<O: Operations>(
 /// # Safety
 ///
 /// `inode_operations.mkdir`, as [`create_callback`].
-unsafe extern "C" fn mkdir_callback<O: Operations>(
+unsafe extern "C" fn mkdir_callback<O: DirOperations>(
     idmap: *mut bindings::mnt_idmap,
     dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
@@ -780,7 +736,7 @@ unsafe extern "C" fn mkdir_callback<O: Operations>(
 /// # Safety
 ///
 /// `inode_operations.symlink`, as [`create_callback`]; `target` is a string.
-unsafe extern "C" fn symlink_callback<O: Operations>(
+unsafe extern "C" fn symlink_callback<O: DirOperations>(
     idmap: *mut bindings::mnt_idmap,
     dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
@@ -796,7 +752,7 @@ unsafe extern "C" fn symlink_callback<O: Operations>(
 /// # Safety
 ///
 /// `inode_operations.link`: as [`create_callback`]; the inode of `old` is locked for writing as well.
-unsafe extern "C" fn link_callback<O: Operations>(
+unsafe extern "C" fn link_callback<O: DirOperations>(
     old: *mut bindings::dentry,
     dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
@@ -815,7 +771,7 @@ unsafe extern "C" fn link_callback<O: Operations>(
 ///
 /// `inode_operations.unlink`: `dir` is an inode of `O::FileSystem` and `dentry` a positive child of it; both inodes
 /// are locked for writing and kept alive by the caller.
-unsafe extern "C" fn unlink_callback<O: Operations>(
+unsafe extern "C" fn unlink_callback<O: DirOperations>(
     dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
 ) -> c_int {
@@ -827,7 +783,7 @@ unsafe extern "C" fn unlink_callback<O: Operations>(
 /// # Safety
 ///
 /// `inode_operations.rmdir`, as [`unlink_callback`].
-unsafe extern "C" fn rmdir_callback<O: Operations>(
+unsafe extern "C" fn rmdir_callback<O: DirOperations>(
     dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
 ) -> c_int {
@@ -841,7 +797,7 @@ unsafe extern "C" fn rmdir_callback<O: Operations>(
 /// `inode_operations.rename`: both directories are inodes of `O::FileSystem`, locked for writing, and the dentries
 /// children of theirs, the old one positive. Without `RENAME_EXCHANGE` the inode that `new` has, if any, is locked
 /// for writing. All are kept alive by the caller.
-unsafe extern "C" fn rename_callback<O: Operations>(
+unsafe extern "C" fn rename_callback<O: DirOperations>(
     idmap: *mut bindings::mnt_idmap,
     old_dir: *mut bindings::inode,
     old: *mut bindings::dentry,
@@ -875,7 +831,7 @@ unsafe extern "C" fn rename_callback<O: Operations>(
 ///
 /// `inode_operations.tmpfile`: `dir` is an inode of `O::FileSystem` and `file` a file without an inode whose dentry
 /// is a new, unhashed child of it; all are kept alive by the caller.
-unsafe extern "C" fn tmpfile_callback<O: Operations>(
+unsafe extern "C" fn tmpfile_callback<O: DirOperations>(
     idmap: *mut bindings::mnt_idmap,
     dir: *mut bindings::inode,
     file: *mut bindings::file,
@@ -890,8 +846,8 @@ unsafe extern "C" fn tmpfile_callback<O: Operations>(
 
 /// # Safety
 ///
-/// `inode_operations.getattr`: `path` leads to an inode of `O::FileSystem`, and `stat` is the caller's.
-unsafe extern "C" fn getattr_callback<O: Operations>(
+/// `inode_operations.getattr`: `path` leads to an inode of `T`, and `stat` is the caller's.
+unsafe extern "C" fn getattr_callback<T: FileSystem>(
     idmap: *mut bindings::mnt_idmap,
     path: *const bindings::path,
     stat: *mut bindings::kstat,
@@ -902,14 +858,14 @@ unsafe extern "C" fn getattr_callback<O: Operations>(
     let inode = unsafe { Inode::from_raw((*(*path).dentry).d_inode) };
     // SAFETY: By the function's contract; `Stat` has the layout of `kstat`.
     let (idmap, stat) = unsafe { (MntIdmap::from_raw(idmap), &mut *stat.cast::<Stat>()) };
-    from_result(|| O::getattr(idmap, inode, request_mask, stat).map(|()| 0))
+    from_result(|| T::getattr(idmap, inode, request_mask, stat).map(|()| 0))
 }
 
 /// # Safety
 ///
-/// `inode_operations.setattr`: `dentry` has an inode of `O::FileSystem`, locked for writing, and `attr` is the
+/// `inode_operations.setattr`: `dentry` has an inode of `T`, locked for writing, and `attr` is the
 /// caller's.
-unsafe extern "C" fn setattr_callback<O: Operations>(
+unsafe extern "C" fn setattr_callback<T: FileSystem>(
     idmap: *mut bindings::mnt_idmap,
     dentry: *mut bindings::dentry,
     attr: *mut bindings::iattr,
@@ -923,13 +879,13 @@ unsafe extern "C" fn setattr_callback<O: Operations>(
             &mut *attr.cast::<Attr>(),
         )
     };
-    from_result(|| O::setattr(idmap, dentry, inode, attr).map(|()| 0))
+    from_result(|| T::setattr(idmap, dentry, inode, attr).map(|()| 0))
 }
 
 /// # Safety
 ///
-/// `inode_operations.listxattr`: `dentry` has an inode of `O::FileSystem`; `buffer` is null or has `size` bytes.
-unsafe extern "C" fn listxattr_callback<O: Operations>(
+/// `inode_operations.listxattr`: `dentry` has an inode of `T`; `buffer` is null or has `size` bytes.
+unsafe extern "C" fn listxattr_callback<T: FileSystem>(
     dentry: *mut bindings::dentry,
     buffer: *mut kernel::ffi::c_char,
     size: usize,
@@ -939,8 +895,47 @@ unsafe extern "C" fn listxattr_callback<O: Operations>(
     // SAFETY: By the function's contract.
     let mut list = unsafe { xattr::List::from_raw(buffer, size) };
     from_result(|| {
-        O::listxattr(inode, &mut list)?;
+        T::listxattr(inode, &mut list)?;
         Ok(list.used())
+    })
+}
+
+/// # Safety
+///
+/// `inode_operations.fileattr_get`: `dentry` has an inode of `T`; `fa` is the caller's.
+unsafe extern "C" fn fileattr_get_callback<T: FileSystem>(
+    dentry: *mut bindings::dentry,
+    fa: *mut bindings::file_kattr,
+) -> c_int {
+    // SAFETY: By the function's contract.
+    unsafe {
+        let inode = Inode::from_raw((*dentry).d_inode);
+        bindings::fileattr_fill_flags(fa, T::flags(inode));
+    }
+    0
+}
+
+/// # Safety
+///
+/// `inode_operations.fileattr_set`: `dentry` has an inode of `T`, locked for writing; `fa` is the caller's.
+unsafe extern "C" fn fileattr_set_callback<T: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    fa: *mut bindings::file_kattr,
+) -> c_int {
+    // SAFETY: By the function's contract.
+    let (inode, has_fsx, flags) = unsafe {
+        (
+            Locked::from_raw((*dentry).d_inode),
+            bindings::fileattr_has_extended(fa),
+            bindings::fileattr_flags(fa),
+        )
+    };
+    from_result(|| {
+        if has_fsx {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
+        T::set_flags(inode, flags).map(|()| 0)
     })
 }
 
@@ -980,7 +975,7 @@ pub(super) unsafe extern "C" fn alloc_inode_callback<T: FileSystem>(
     }
     // SAFETY: The cache's objects have the size of `WithData<T>`, and the constructor has set up the inode.
     // A mode left over from the object's last use would mislead who destroys an unfinished inode.
-    unsafe { (*container).inode.get().as_mut_unchecked().i_mode = 0 };
+    unsafe { (*container.cast::<bindings::inode>()).i_mode = 0 };
     // SAFETY: The memory is ours, and stays in place.
     unsafe { Entries::init(&raw mut (*container).entries) };
     // SAFETY: As above.

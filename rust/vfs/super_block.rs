@@ -6,9 +6,11 @@
 
 use super::{
     bindings,
+    errno::Errno,
     export,
-    file_system::FileSystem,
+    file_system::{FileSystem, Registration},
     inode::{self, New},
+    sysfs::WithDirectory,
     xattr, //
 };
 use core::{
@@ -17,7 +19,7 @@ use core::{
 };
 use kernel::{
     error::from_result,
-    ffi::{c_int, c_long, c_ulong},
+    ffi::{c_int, c_long, c_ulong, c_void},
     prelude::*,
     seq_file::SeqFile,
     types::{ForeignOwnable, Opaque}, //
@@ -27,7 +29,7 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// The C object is live, and its `s_fs_info` is a `Pin<KBox<T::SuperData>>` turned foreign.
+/// The C object is live, and its `s_fs_info` is a `Pin<KBox<WithDirectory<T>>>` turned foreign.
 #[repr(transparent)]
 pub(crate) struct SuperBlock<T: FileSystem> {
     inner: Opaque<bindings::super_block>,
@@ -58,8 +60,8 @@ impl<T: FileSystem> SuperBlock<T> {
     /// Returns the filesystem's own data of this superblock.
     pub(crate) fn data(&self) -> &T::SuperData {
         // SAFETY: By the type invariants; the data is freed only with the superblock.
-        let data = unsafe { <Pin<KBox<T::SuperData>>>::borrow((*self.as_ptr()).s_fs_info) };
-        data.get_ref()
+        let info = unsafe { <Pin<KBox<WithDirectory<T>>>>::borrow((*self.as_ptr()).s_fs_info) };
+        &info.get_ref().data
     }
 
     /// Makes an inode, of no type yet, with the number 0.
@@ -105,14 +107,13 @@ impl Statfs {
 struct Tables<T>(T);
 
 impl<T: FileSystem> Tables<T> {
-    const SUPER: bindings::super_operations = bindings::super_operations {
+    const SUPER: &'static bindings::super_operations = &bindings::super_operations {
         alloc_inode: Some(inode::alloc_inode_callback::<T>),
         destroy_inode: Some(inode::destroy_inode_callback::<T>),
         free_inode: Some(inode::free_inode_callback::<T>),
         drop_inode: Some(bindings::inode_just_drop),
         evict_inode: Some(inode::evict_inode_callback::<T>),
-        freeze_fs: Some(freeze_callback::<T>),
-        unfreeze_fs: Some(unfreeze_callback),
+        freeze_super: Some(freeze_callback::<T>),
         statfs: Some(statfs_callback::<T>),
         show_options: Some(show_options_callback::<T>),
         ..pin_init::zeroed()
@@ -132,15 +133,15 @@ pub(super) unsafe extern "C" fn fill_super_callback<T: FileSystem>(
     from_result(|| {
         // SAFETY: `fs_private` was set when the context was made, and nobody else uses the context.
         let options = unsafe { <KBox<T::Options>>::borrow((*fc).fs_private) };
-        let data = KBox::try_pin_init(T::super_data(options), GFP_KERNEL)?;
+        let info = KBox::try_pin_init(WithDirectory::<T>::new(T::super_data(options)), GFP_KERNEL)?;
         // SAFETY: The superblock is new and locked by the caller. The tables are never freed.
         unsafe {
-            (*sb).s_fs_info = data.into_foreign();
+            (*sb).s_fs_info = info.into_foreign();
             (*sb).s_maxbytes = bindings::MAX_LFS_FILESIZE;
             (*sb).s_blocksize = bindings::PAGE_SIZE as c_ulong;
             (*sb).s_blocksize_bits = bindings::PAGE_SHIFT as u8;
             (*sb).s_magic = T::MAGIC as c_ulong;
-            (*sb).s_op = &Tables::<T>::SUPER;
+            (*sb).s_op = Tables::<T>::SUPER;
             (*sb).s_xattr = xattr::handlers::<T>();
             (*sb).s_export_op = export::operations::<T>().cast();
             (*sb).s_time_gran = 1;
@@ -159,6 +160,12 @@ pub(super) unsafe extern "C" fn fill_super_callback<T: FileSystem>(
         }
         // SAFETY: As above.
         unsafe { (*sb).s_root = root };
+        // SAFETY: As above; the data is part of the same object as the directory, and the superblock has its number.
+        unsafe {
+            let info = <Pin<KBox<WithDirectory<T>>>>::borrow((*sb).s_fs_info).get_ref();
+            let parent = Registration::<T>::directory(sb);
+            info.directory.add(parent, sb, NonNull::from(&info.data))?;
+        }
         Ok(0)
     })
 }
@@ -176,34 +183,29 @@ pub(super) unsafe extern "C" fn kill_super_callback<T: FileSystem>(sb: *mut bind
     let data = unsafe { ptr::replace(&raw mut (*sb).s_fs_info, ptr::null_mut()) };
     // SAFETY: The data is null or was turned foreign in `fill_super_callback`; this is the only place that takes it
     // back, and the pointer has gone.
-    drop(unsafe { <Pin<KBox<T::SuperData>>>::try_from_foreign(data) });
+    drop(unsafe { <Pin<KBox<WithDirectory<T>>>>::try_from_foreign(data) });
 }
 
-/// Lets a frozen superblock be.
+/// Freezes a superblock: the VFS keeps writers out by itself, and there is nothing to write back.
 ///
-/// There is nothing to write back, and the VFS keeps writers out by itself. But it keeps the superblock alive, too,
-/// so that a user namespace could leave one behind for ever.
+/// A frozen superblock stays alive when it is unmounted. A user namespace must not leave it behind, for there would
+/// be nobody to thaw it.
 ///
 /// # Safety
 ///
-/// `super_operations.freeze_fs`: `sb` is a superblock of `T`.
-unsafe extern "C" fn freeze_callback<T: FileSystem>(sb: *mut bindings::super_block) -> c_int {
+/// `super_operations.freeze_super`: `sb` is a superblock of `T` that the caller keeps alive.
+unsafe extern "C" fn freeze_callback<T: FileSystem>(
+    sb: *mut bindings::super_block,
+    who: bindings::freeze_holder,
+    owner: *const c_void,
+) -> c_int {
     // SAFETY: By the function's contract.
-    let sb = unsafe { SuperBlock::<T>::from_raw(sb) };
-    if sb.in_init_user_ns() {
-        0
-    } else {
-        EPERM.to_errno()
+    let in_init_user_ns = unsafe { SuperBlock::<T>::from_raw(sb) }.in_init_user_ns();
+    if !in_init_user_ns && who & bindings::freeze_holder_FREEZE_HOLDER_USERSPACE != 0 {
+        return Error::from(Errno::EOPNOTSUPP).to_errno();
     }
-}
-
-/// Thaws a superblock, for which nothing has to be done.
-///
-/// # Safety
-///
-/// None: `super_operations.unfreeze_fs` just has to be of this type.
-unsafe extern "C" fn unfreeze_callback(_sb: *mut bindings::super_block) -> c_int {
-    0
+    // SAFETY: By the function's contract.
+    unsafe { bindings::freeze_super(sb, who, owner) }
 }
 
 /// # Safety

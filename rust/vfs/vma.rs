@@ -70,7 +70,10 @@ impl Vma {
         // SAFETY: The mapping is valid, and these fields change only with all of the locks held.
         unsafe {
             let first = (*self.as_ptr()).vm_pgoff;
-            (first, first.saturating_add(bindings::vma_pages(self.as_ptr())))
+            (
+                first,
+                first.saturating_add(bindings::vma_pages(self.as_ptr())),
+            )
         }
     }
 
@@ -228,7 +231,11 @@ pub(crate) trait SharedMapping: 'static {
 
     /// Lets the page in a shared mapping be changed. It is in the page cache and locked, and stays so until it is mapped
     /// for writing, unless `false` says that it must not be now, and the access has to be tried again.
-    fn page_mkwrite(inode: &Inode<Self::Fs>, file: &File<Self::Fs>, vmf: &mut Mkwrite<'_>) -> Result<Option<LockedFolio>>;
+    fn page_mkwrite(
+        inode: &Inode<Self::Fs>,
+        file: &File<Self::Fs>,
+        vmf: &mut Mkwrite<'_>,
+    ) -> Result<Option<LockedFolio>>;
 }
 
 /// A fault that is about to make a page writable.
@@ -266,9 +273,7 @@ impl<T: PrivateMapping> PrivateOps<T> {
     /// # Safety
     ///
     /// `file` has to be one that [`MmapDesc::set_private`] made, and valid for all of `'a`.
-    unsafe fn of<'a>(
-        file: *mut bindings::file,
-    ) -> (&'a Inode<T::Fs>, ArcBorrow<'a, T::Snapshot>) {
+    unsafe fn of<'a>(file: *mut bindings::file) -> (&'a Inode<T::Fs>, ArcBorrow<'a, T::Snapshot>) {
         // SAFETY: The file is of an inode of `T::Fs`, to which it has a reference, and its private data is such a
         // reference.
         unsafe {
@@ -285,13 +290,14 @@ impl<T: PrivateMapping> PrivateOps<T> {
     unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> FaultCode {
         // SAFETY: The mapping has such a file. It may go away with the lock on the mapping during the call, but only where
         // the handler returns a code with RETRY and uses neither after that.
-        let (inode, snapshot) =
-            unsafe { Self::of((*(*vmf).__bindgen_anon_1.vma).vm_file) };
+        let (inode, snapshot) = unsafe { Self::of((*(*vmf).__bindgen_anon_1.vma).vm_file) };
         // SAFETY: The fault is the argument, and its fields are used again only after the handler returned.
         match T::fault(inode, &snapshot, unsafe { VmFault::from_raw(vmf) }) {
             Fault::Page(folio) => {
                 // SAFETY: The fault is valid; it takes over the reference.
-                unsafe { (*vmf).page = bindings::folio_page(ARef::into_raw(folio).as_ptr().cast()) };
+                unsafe {
+                    (*vmf).page = bindings::folio_page(ARef::into_raw(folio).as_ptr().cast())
+                };
                 0
             }
             Fault::Live(folio) => {
@@ -312,10 +318,15 @@ impl<T: PrivateMapping> PrivateOps<T> {
         last: c_ulong,
     ) -> FaultCode {
         // SAFETY: The mapping has such a file.
-        let (inode, snapshot) =
-            unsafe { Self::of((*(*vmf).__bindgen_anon_1.vma).vm_file) };
+        let (inode, snapshot) = unsafe { Self::of((*(*vmf).__bindgen_anon_1.vma).vm_file) };
         // SAFETY: The fault is the argument.
-        T::map_pages(inode, &snapshot, unsafe { VmFault::from_raw(vmf) }, first, last)
+        T::map_pages(
+            inode,
+            &snapshot,
+            unsafe { VmFault::from_raw(vmf) },
+            first,
+            last,
+        )
     }
 
     /// # Safety
@@ -459,7 +470,11 @@ impl MmapDesc {
         let data = snapshot.into_foreign();
         // SAFETY: The descriptor is valid, and its file is an open one of `T::Fs`.
         let file = from_err_ptr(unsafe {
-            bindings::snapshot_file((*self.0.get()).file, PrivateOps::<T>::file_ops(), data.cast())
+            bindings::snapshot_file(
+                (*self.0.get()).file,
+                PrivateOps::<T>::file_ops(),
+                data.cast(),
+            )
         });
         match file {
             Ok(file) => {
@@ -474,8 +489,7 @@ impl MmapDesc {
                 // SAFETY: The pointer is from `into_foreign` above, and nobody got it.
                 let snapshot = unsafe { <Arc<T::Snapshot> as ForeignOwnable>::from_foreign(data) };
                 // SAFETY: As above, and the inode is of `T::Fs`.
-                let inode =
-                    unsafe { Inode::from_raw((*(*(*self.0.get()).file).f_mapping).host) };
+                let inode = unsafe { Inode::from_raw((*(*(*self.0.get()).file).f_mapping).host) };
                 T::release(inode, snapshot);
                 Err(err)
             }

@@ -176,17 +176,17 @@ impl<T: FileSystem> Handlers<T> {
         }
     }
 
-    const SECURITY: bindings::xattr_handler = Self::handler(c"security.");
-    const TRUSTED: bindings::xattr_handler = Self::handler(c"trusted.");
-    const USER: bindings::xattr_handler = Self::handler(c"user.");
+    const SECURITY: &'static bindings::xattr_handler = &Self::handler(c"security.");
+    const TRUSTED: &'static bindings::xattr_handler = &Self::handler(c"trusted.");
+    const USER: &'static bindings::xattr_handler = &Self::handler(c"user.");
 
-    const TABLE: [*const bindings::xattr_handler; 4] =
-        [&Self::SECURITY, &Self::TRUSTED, &Self::USER, ptr::null()];
+    const TABLE: &'static [*const bindings::xattr_handler; 4] =
+        &[Self::SECURITY, Self::TRUSTED, Self::USER, ptr::null()];
 }
 
 /// Returns the handlers of a filesystem's attributes.
 pub(super) fn handlers<T: FileSystem>() -> *const *const bindings::xattr_handler {
-    const { &Handlers::<T>::TABLE }.as_ptr()
+    Handlers::<T>::TABLE.as_ptr()
 }
 
 /// Returns the name with its prefix.

@@ -17,6 +17,8 @@ pub(crate) struct Map<K, V>(BTreeMap<K, V>);
 pub(crate) struct Node<K, V>(K, V);
 
 impl<K, V> Node<K, V> {
+    // As in the kernel's tree.
+    #[allow(clippy::wrong_self_convention)]
     pub(crate) fn to_key_value(self) -> (K, V) {
         (self.0, self.1)
     }
@@ -37,10 +39,6 @@ impl<K, V> Slot<K, V> {
 impl<K: Ord + Copy, V> Map<K, V> {
     pub(crate) fn new() -> Self {
         Self(BTreeMap::new())
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {

@@ -25,7 +25,7 @@ type Content = u64;
 
 /// The protocol around the store, without concurrency: a file with stamps as `fs/snapshots.rs` keeps them.
 struct File {
-    store: Store<Rc<Content>>,
+    store: Store<Rc<Content>, ()>,
     epoch: usize,
     modified: bool,
     live: [Content; PAGES],
@@ -60,7 +60,9 @@ impl File {
             self.epoch += 1;
             self.modified = false;
         }
-        let id = self.store.insert(self.epoch, first, end, LiveSlot::new());
+        let id = self
+            .store
+            .insert(self.epoch, first, end, (), LiveSlot::new());
         let mut maps = [false; PAGES];
         maps[first..end].fill(true);
         self.serial += 1;
