@@ -24,5 +24,6 @@ pub(crate) mod rwsem;
 pub(crate) mod super_block;
 pub(crate) mod sysfs;
 pub(crate) mod task;
+pub(crate) mod trace;
 pub(crate) mod vma;
 pub(crate) mod xattr;

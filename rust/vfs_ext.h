@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Callbacks of `struct file_operations` that carry 64-bit values, in a form that Rust can implement: see helpers.c.
+ * What C and Rust share: callbacks of `struct file_operations` that carry 64-bit values, in a form that Rust can
+ * implement (see helpers.c), and tracepoints.
  */
 #ifndef SNAPMAPFS_VFS_EXT_H
 #define SNAPMAPFS_VFS_EXT_H
@@ -18,5 +19,15 @@ struct snapmapfs_file_operations {
 	void (*llseek)(struct file *file, loff_t *pos, int whence);
 	long (*fallocate)(struct file *file, int mode, const loff_t *offset, const loff_t *len);
 };
+
+/* Tracepoints: trace.h says what they mean. */
+void snapmapfs_trace_snapshot(const struct inode *inode, unsigned long epoch,
+			      unsigned long first, unsigned long end);
+void snapmapfs_trace_release(const struct inode *inode, unsigned long epoch, unsigned long first,
+			     unsigned long end);
+void snapmapfs_trace_preserve(const struct inode *inode, unsigned long page, unsigned long lo,
+			      unsigned long hi, bool hole);
+void snapmapfs_trace_serve(const struct inode *inode, unsigned long page, unsigned long epoch,
+			   bool hole);
 
 #endif /* SNAPMAPFS_VFS_EXT_H */

@@ -20,6 +20,7 @@ use crate::{
             Folio,
             LockedFolio, //
         },
+        trace,
         vma::{
             code,
             error_code,
@@ -85,7 +86,9 @@ pub(super) struct Private;
 
 impl Private {
     /// The page that holds what was found.
-    fn serve(inode: &Inode, found: Found<ARef<Folio>>) -> Fault {
+    fn serve(inode: &Inode, snapshot: &Snapshot, page: usize, found: Found<ARef<Folio>>) -> Fault {
+        let hole = matches!(found, Found::Hole);
+        trace::serve(inode, page, snapshot.epoch(), hole);
         match found {
             Found::Page(folio) => Fault::Page(folio),
             Found::Hole => match inode.space().zero_page() {
@@ -134,7 +137,7 @@ impl PrivateMapping for Private {
         let mapping = inode.mapping();
         loop {
             if let Some(found) = this.find(page, snapshot.epoch()) {
-                return Self::serve(inode, found);
+                return Self::serve(inode, snapshot, page, found);
             }
             if let Some(kept) = snapshot.touched_inside(page) {
                 return Fault::Page(kept);
@@ -143,14 +146,14 @@ impl PrivateMapping for Private {
                 // A hole. If it was made just now, the version was filed before the page went.
                 smp_rmb();
                 let found = this.find(page, snapshot.epoch());
-                return Self::serve(inode, found.unwrap_or(Found::Hole));
+                return Self::serve(inode, snapshot, page, found.unwrap_or(Found::Hole));
             }
             match vmf.live() {
                 Fault::Live(folio) => {
                     return match this.find(page, snapshot.epoch()) {
                         Some(found) => {
                             drop(folio);
-                            Self::serve(inode, found)
+                            Self::serve(inode, snapshot, page, found)
                         }
                         None if this.has_lost(snapshot, page) => {
                             drop(folio);
@@ -166,11 +169,11 @@ impl PrivateMapping for Private {
                     // free.
                     let _lock = mapping.invalidate_lock_shared();
                     if let Some(found) = this.find(page, snapshot.epoch()) {
-                        return Self::serve(inode, found);
+                        return Self::serve(inode, snapshot, page, found);
                     }
                     // Or there was no room to fill a hole, which nobody needs to be filled.
                     if page >= size_in_pages(inode.size()) || mapping.get(page).is_none() {
-                        return Self::serve(inode, Found::Hole);
+                        return Self::serve(inode, snapshot, page, Found::Hole);
                     }
                     // The file has grown again.
                 }

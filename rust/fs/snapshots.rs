@@ -54,7 +54,7 @@ use crate::{
             RwSem,
             RwSemReadGuard, //
         },
-        task,
+        task, trace,
     },
 };
 use core::ops::ControlFlow;
@@ -395,6 +395,7 @@ impl Snapshots {
                     self.versions.store(store.count(), Release);
                     drop(store);
                     inode.stats().preserved_pages.add(usize::from(is_page));
+                    trace::preserve(inode, page, lo, epoch, !is_page);
                 }
                 return Ok(Outcome::Filed);
             }
@@ -501,6 +502,7 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
             return Err(err);
         }
     }
+    trace::snapshot(inode, epoch, pages);
     Ok(snapshot)
 }
 
@@ -552,6 +554,7 @@ impl Snapshots {
 pub(crate) fn release(inode: &Inode, snapshot: Arc<Snapshot>) {
     let this = inode.snapshots();
     inode.stats().snapshots.sub(1);
+    trace::release(inode, snapshot.epoch(), snapshot.pages);
     this.store.write().retire(snapshot.id);
     this.in_batches(inode, |store, freed| store.drain(snapshot.id, freed));
     let touched = core::mem::replace(&mut *snapshot.touched.lock(), RBTree::new());
