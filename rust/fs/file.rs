@@ -154,8 +154,8 @@ pub(crate) fn set_size(inode: &Locked, size: i64) -> Result {
 /// The page `index`, locked and free to be changed, if it has any contents. `ENOMEM`.
 fn settled(change: &Change<'_>, inode: &Inode, index: usize) -> Result<Option<LockedFolio>> {
     match inode.mapping().lock(index) {
-        Some(folio) if folio.is_uptodate() => {
-            change.settle(&folio, Charge::Anyway)?;
+        Some(mut folio) if folio.is_uptodate() => {
+            change.settle(&mut folio, 1, Charge::Anyway)?;
             Ok(Some(folio))
         }
         _ => Ok(None),
@@ -168,9 +168,9 @@ fn clear_tail(change: &Change<'_>, inode: &Inode, size: i64) -> Result {
     if byte == 0 {
         return Ok(());
     }
-    if let Some(folio) = inode.mapping().lock(page) {
+    if let Some(mut folio) = inode.mapping().lock(page) {
         if folio.is_uptodate() && !folio.is_zero_from(byte) {
-            change.settle(&folio, Charge::Anyway)?;
+            change.settle(&mut folio, 1, Charge::Anyway)?;
             folio.zero_range(byte, PAGE_SIZE);
         }
     }
@@ -204,13 +204,13 @@ fn discard_range(change: &Change<'_>, inode: &Inode, first: usize, end: usize) {
 fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<LockedFolio> {
     let mapping = inode.mapping();
     loop {
-        if let Some(folio) = mapping.lock(index) {
+        if let Some(mut folio) = mapping.lock(index) {
             if !folio.is_dirty() {
                 // A fault has added it, and lost it before it was read.
                 inode.space().charge(1)?;
                 folio.mark_dirty();
             }
-            change.settle(&folio, Charge::Limited)?;
+            change.settle(&mut folio, 1, Charge::Limited)?;
             return Ok(folio);
         }
         inode.space().charge(1)?;
@@ -549,9 +549,9 @@ fn settle_range(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Res
             break;
         }
         for index in batch.into_indices() {
-            if let Some(folio) = mapping.lock(index) {
+            if let Some(mut folio) = mapping.lock(index) {
                 if folio.is_uptodate() {
-                    change.settle(&folio, Charge::Limited)?;
+                    change.settle(&mut folio, 1, Charge::Limited)?;
                 }
             }
         }
@@ -569,9 +569,9 @@ fn zero_range(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Resul
         let len = usize::try_from(end - pos)
             .unwrap_or(PAGE_SIZE)
             .min(PAGE_SIZE - offset);
-        if let Some(folio) = mapping.lock(index) {
+        if let Some(mut folio) = mapping.lock(index) {
             if folio.is_uptodate() {
-                change.settle(&folio, Charge::Anyway)?;
+                change.settle(&mut folio, 1, Charge::Anyway)?;
                 folio.zero_range(offset, len);
             }
         }

@@ -69,13 +69,18 @@ impl SharedMapping for Shared {
         // As filemap_page_mkwrite(): a store does not fail for its time.
         let _ = file.update_time();
         let change = change(inode);
-        let Some(folio) = fault.lock_page(mapping) else {
+        let Some(mut folio) = fault.lock_page(mapping) else {
             return Ok(None);
         };
         if folio.index() >= size_in_pages(inode.size()) {
             return Ok(None);
         }
-        change.settle(&folio, Charge::Limited)?;
+        // The fault has a reference, too.
+        change.settle(&mut folio, 2, Charge::Limited)?;
+        if !fault.is_of(&folio) {
+            // Another one took its place.
+            return Ok(None);
+        }
         mapping.set_writable(&folio, true);
         Ok(Some(folio))
     }

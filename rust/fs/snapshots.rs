@@ -20,8 +20,8 @@
 //!    maps it writable, and nobody is changing it.
 //! 2. The live page enters a private mapping only while it is locked, and only if the mapping's snapshot has no version
 //!    of it then.
-//! 3. A page is changed in this order: lock it, file the version, unmap it, stamp it, change it, unlock it. A stamp before
-//!    the unmap would let a store through a shared mapping go ahead while private mappings still show the page.
+//! 3. A page is changed in this order: lock it, unmap it and file the version, stamp it, change it, unlock it. A stamp
+//!    before the unmap would let a store through a shared mapping go ahead while private mappings still show the page.
 //! 4. With S held no memory of the user is touched in a way that may fault: `mmap()` takes S with `mmap_lock` held.
 
 use super::{
@@ -225,12 +225,14 @@ pub(crate) fn change(inode: &Inode) -> Change<'_> {
 }
 
 impl Change<'_> {
-    /// Sees to it that nobody needs `folio`, which is in the page cache, as it is any more.
+    /// Sees to it that nobody needs `folio`, which is in the page cache, as it is any more. The caller has `refs`
+    /// references to it.
     ///
-    /// Two loads and a compare if there is no snapshot or the page was settled in this epoch. `ENOSPC`, `ENOMEM`; then
-    /// nothing has changed.
+    /// Two loads and a compare if there is no snapshot or the page was settled in this epoch. Where somebody reads the
+    /// page through a pin, such as direct I/O from a private mapping, `folio` becomes another one in the same place, and
+    /// the pin keeps what it pinned. `ENOSPC`, `ENOMEM`; then nothing has changed.
     #[inline]
-    pub(crate) fn settle(&self, folio: &LockedFolio, charge: Charge) -> Result {
+    pub(crate) fn settle(&self, folio: &mut LockedFolio, refs: i32, charge: Charge) -> Result {
         let newest = self.snapshots.newest.load(Relaxed);
         if newest == 0 {
             return Ok(());
@@ -240,11 +242,26 @@ impl Change<'_> {
         if stamp == epoch {
             return Ok(());
         }
-        if newest > stamp && self.snapshots.keep(self.inode, folio, charge)? {
-            self.inode.mapping().unmap(folio.index(), 1);
-            self.inode.stats().unmaps.add(1);
+        if newest > stamp {
+            self.keep_or_replace(folio, refs, charge)?;
         }
         folio.set_stamp(epoch);
+        Ok(())
+    }
+
+    /// The slow part of [`Change::settle`].
+    fn keep_or_replace(&self, folio: &mut LockedFolio, refs: i32, charge: Charge) -> Result {
+        let mapping = self.inode.mapping();
+        // Who may write to the page through a pin has to go on writing to the file. Others are better off with the old
+        // page, which then is a version as it is.
+        let replace = !mapping.is_writable(folio);
+        let new = self.snapshots.keep(self.inode, folio, charge, |folio| {
+            replace && folio.has_other_users(refs)
+        })?;
+        if let Some(new) = new {
+            folio.replace(new);
+            folio.mark_dirty();
+        }
         Ok(())
     }
 
@@ -274,7 +291,7 @@ impl Change<'_> {
             mapping.unmap(folio.index(), 1);
         }
         let given = self.snapshots.newest.load(Relaxed) > folio.stamp()
-            && self.give(folio, writable && folio.has_other_users());
+            && self.give(folio, writable && folio.has_other_users(1));
         // A locked folio of ours is still there.
         let _ = mapping.remove(folio);
         folio.set_stamp(0);
@@ -289,7 +306,10 @@ impl Change<'_> {
     /// Files `folio` itself, or a copy. Returns whether the folio and its charge went to the store.
     fn give(&self, folio: &LockedFolio, copy: bool) -> bool {
         if copy || !folio.is_uptodate() {
-            insist(|| self.snapshots.keep(self.inode, folio, Charge::Anyway));
+            insist(|| {
+                self.snapshots
+                    .keep(self.inode, folio, Charge::Anyway, |_| false)
+            });
             return false;
         }
         insist(|| {
@@ -323,30 +343,52 @@ fn insist<R>(mut f: impl FnMut() -> Result<R>) -> R {
 }
 
 impl Snapshots {
-    /// Keeps the locked `folio` for those who need it, as a copy. Returns whether there was anybody.
-    fn keep(&self, inode: &Inode, folio: &LockedFolio, charge: Charge) -> Result<bool> {
+    /// Keeps the locked `folio` for those who need it, and unmaps it then: as a copy, or, if `replace` says so of the
+    /// unmapped folio, itself. Then the folio to put in its place is returned.
+    fn keep(
+        &self,
+        inode: &Inode,
+        folio: &LockedFolio,
+        charge: Charge,
+        replace: impl FnOnce(&LockedFolio) -> bool,
+    ) -> Result<Option<ARef<Folio>>> {
         let uptodate = folio.is_uptodate();
+        let mut new = None;
         let outcome = self.preserve(inode, folio.index(), folio.stamp(), || {
-            // What is not uptodate was never written to.
+            // What is not uptodate was never written to, nor mapped.
             if !uptodate {
                 return Ok(Found::Hole);
             }
+            // Nobody can map it again before it is unlocked. Then he will find the version.
+            inode.mapping().unmap(folio.index(), 1);
+            inode.stats().unmaps.add(1);
             match charge {
                 Charge::Limited => inode.space().charge(1).inspect_err(|_| {
                     inode.stats().enospc.add(1);
                 })?,
                 Charge::Anyway => inode.space().charge_anyway(1),
             }
-            Folio::copy_of(folio)
-                .map(Found::Page)
+            let kept = if replace(folio) {
+                Folio::replacement_of(folio)
+                    .map(|folio| {
+                        new = Some(folio);
+                    })
+                    .map(|()| folio.reference())
+            } else {
+                Folio::copy_of(folio)
+            };
+            kept.map(Found::Page)
                 .inspect_err(|_| inode.space().uncharge(1))
         })?;
         match outcome {
             Outcome::Filed if uptodate => inode.stats().pages_copied.add(1),
-            Outcome::Spare if uptodate => inode.space().uncharge(1),
+            Outcome::Spare if uptodate => {
+                inode.space().uncharge(1);
+                new = None;
+            }
             _ => (),
         }
-        Ok(outcome == Outcome::Filed)
+        Ok(new)
     }
 
     /// Files what `make` returns as the version of `page` that the snapshots above `stamp` see, if any of them needs one.
@@ -535,9 +577,9 @@ impl Snapshots {
                         folio.zero_range(from, PAGE_SIZE);
                     }
                 }
-                if folio.has_other_users() {
+                if folio.has_other_users(1) {
                     // It may be pinned for writing. Now is the last time that its contents are known.
-                    self.keep(inode, &folio, Charge::Limited)?;
+                    self.keep(inode, &folio, Charge::Limited, |_| false)?;
                     inode.stats().eager_copies.add(1);
                     folio.set_stamp(id.epoch);
                     self.modified.store(true, Relaxed);

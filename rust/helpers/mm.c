@@ -14,6 +14,7 @@
 #include <linux/rwsem.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/swap.h>
 #include <linux/uio.h>
 
 #include "../vfs_ext.h"
@@ -99,13 +100,13 @@ bool snapmapfs_helper_folio_mapped(const struct folio *folio)
 }
 
 /*
- * The folio is locked, unmapped and in the page cache, and the caller has one reference. A folio that is not on the LRU
+ * The folio is locked, unmapped and in the page cache, and the caller has refs references. A folio that is not on the LRU
  * may be in the batch of a CPU that is about to put it there, which takes a reference, too.
  */
-bool snapmapfs_helper_folio_has_other_users(const struct folio *folio)
+bool snapmapfs_helper_folio_has_other_users(const struct folio *folio, int refs)
 {
 	return folio_ref_count(folio) >
-	       folio_expected_ref_count(folio) + 1 + !folio_test_lru(folio);
+	       folio_expected_ref_count(folio) + refs + !folio_test_lru(folio);
 }
 
 void snapmapfs_helper_folio_copy_page(struct folio *dst, struct folio *src)
@@ -186,6 +187,17 @@ struct folio *snapmapfs_helper_filemap_add_new(struct address_space *mapping, pg
 		return ERR_PTR(err);
 	}
 	return folio;
+}
+
+/*
+ * Puts a new folio in the place of @old, which is locked and in the page cache, and returns it locked. @new is not charged
+ * to a memory cgroup yet, and its contents are those of @old.
+ */
+void snapmapfs_helper_filemap_replace(struct folio *old, struct folio *new)
+{
+	__folio_set_locked(new);
+	replace_page_cache_folio(old, new);
+	folio_add_lru(new);
 }
 
 bool snapmapfs_helper_folio_in(const struct folio *folio, const struct address_space *mapping)

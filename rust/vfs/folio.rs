@@ -96,6 +96,17 @@ impl Folio {
         Ok(folio)
     }
 
+    /// Makes a page with the contents of `source` that can take its place in the page cache. `ENOMEM`.
+    pub(crate) fn replacement_of(source: &LockedFolio) -> Result<ARef<Self>> {
+        let folio = Self::alloc(bindings::GFP_HIGHUSER)?;
+        // SAFETY: Both are folios of order 0; nobody else has `folio`, and the lock of `source` keeps its contents.
+        unsafe {
+            bindings::folio_copy_page(folio.as_ptr(), source.as_ptr());
+            bindings::folio_mark_uptodate(folio.as_ptr());
+        }
+        Ok(folio)
+    }
+
     fn alloc(gfp: bindings::gfp_t) -> Result<ARef<Self>> {
         // SAFETY: A new folio of order 0 comes with one reference, or is null.
         unsafe { Self::take_raw(bindings::folio_alloc(gfp)) }.ok_or(ENOMEM)
@@ -246,11 +257,21 @@ impl LockedFolio {
     /// Whether anybody beside the page cache and the caller may have a reference.
     ///
     /// The answer counts only for a folio that is in the page cache, was unmapped under this lock and to which the
-    /// caller has one reference. It may be yes without a reason, for a folio that a CPU is about to put on an LRU list.
+    /// caller has `refs` references. It may be yes without a reason: somebody may be reading it.
     #[inline]
-    pub(crate) fn has_other_users(&self) -> bool {
+    pub(crate) fn has_other_users(&self, refs: i32) -> bool {
         // SAFETY: The folio is valid.
-        unsafe { bindings::folio_has_other_users(self.as_ptr()) }
+        unsafe { bindings::folio_has_other_users(self.as_ptr(), refs) }
+    }
+
+    /// Puts `new`, which holds the same, in the place of this folio, which leaves the page cache. The old folio stays
+    /// locked until its guard is dropped, and keeps its contents for those who have references.
+    pub(crate) fn replace(&mut self, new: ARef<Folio>) {
+        // SAFETY: Both are valid folios of order 0. This one is locked and in the page cache, by contract of every method
+        // that changes it; nobody else knows the new one, which is locked here.
+        unsafe { bindings::filemap_replace(self.as_ptr(), new.as_ptr()) };
+        // INVARIANT: The new folio was locked above.
+        *self = Self(new);
     }
 
     /// Writes zeros to `len` bytes from `start` on. What is past the page is left out.

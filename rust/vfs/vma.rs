@@ -246,6 +246,15 @@ impl Mkwrite<'_> {
     pub(crate) fn lock_page(&mut self, mapping: &AddressSpace) -> Option<LockedFolio> {
         self.0.lock_page(mapping)
     }
+
+    /// Whether `folio` is that page.
+    pub(crate) fn is_of(&self, folio: &LockedFolio) -> bool {
+        // SAFETY: The fault is valid, and has a page with a reference when `page_mkwrite` is called.
+        ptr::eq(
+            unsafe { bindings::page_folio((*self.0 .0.get()).page) },
+            folio.as_ptr(),
+        )
+    }
 }
 
 /// The tables of a [`PrivateMapping`].
