@@ -110,4 +110,7 @@ prune() {
 		info "removing ${done_file%/.done}, unused for three weeks"
 		rm -rf --one-file-system "${done_file%/.done}"{,.lock}
 	done
+	# And what a killed run could not clean up.
+	find "$cache" "$cache/tmp" -mindepth 1 -maxdepth 1 -type d -name '*.??????' -mtime +1 \
+		-exec rm -rf --one-file-system {} + 2>/dev/null || true
 }

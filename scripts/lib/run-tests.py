@@ -25,7 +25,7 @@ import time
 BOOT_SECONDS = 120
 GRACE_SECONDS = 30
 # For one program; a comment line `timeout: SECONDS` in its head overrides it.
-TEST_SECONDS = 180
+TEST_SECONDS = 240
 
 KSFT_SKIP = 4
 RESULT = re.compile(r"(ok|not ok)\b\s*(\d+)?\s*(?:-\s+)?([^#]*?)\s*(?:#\s*(\w+)\s*(.*))?$")
@@ -36,8 +36,9 @@ PLAN = re.compile(r"1\.\.(\d+)\s*(?:#\s*SKIP\s*(.*))?$", re.IGNORECASE)
 class Test:
     """One program of the suite and what its source says about running it."""
 
-    def __init__(self, name, source):
-        self.name = name
+    def __init__(self, file, source):
+        self.file = file
+        self.name = file.removesuffix(".sh")
         self.vm = ""
         self.seconds = TEST_SECONDS
         with open(source, encoding="utf-8", errors="replace") as file:
@@ -153,7 +154,7 @@ class Program:
         self.over = None
 
     def full(self, name):
-        name = re.sub(r"^global\.", "", name.strip())
+        name = name.strip().removeprefix("global.").removeprefix(f"{self.test.name}.")
         return f"{self.test.name}.{name}" if name else f"{self.test.name}.{self.results}"
 
     def feed(self, line):
@@ -233,7 +234,7 @@ class Machine:
         shutil.copy(args.guest_script, os.path.join(add, "run-tests"))
         shutil.copy(args.complaints, os.path.join(add, "complaints"))
         with open(os.path.join(add, "list"), "w", encoding="utf-8") as file:
-            file.writelines(f"{test.name} {test.seconds}\n" for test in tests)
+            file.writelines(f"{test.file} {test.seconds}\n" for test in tests)
         places = (
             "SNAP_DIR=/mnt/tmpfs PEER_DIR=/mnt/peer SNAP_FSTYPE=tmpfs"
             if args.control
@@ -332,26 +333,24 @@ def find_tests(args, report):
     for file in sorted(os.listdir(args.source)):
         path = os.path.join(args.source, file)
         name, extension = os.path.splitext(file)
+        program = file
         if extension == ".c":
+            program = name
             with open(path, encoding="utf-8", errors="replace") as text:
                 if not re.search(r"\bTEST_HARNESS_MAIN\b|\bksft_\w+\(", text.read()):
                     continue
-        elif extension == ".sh" and os.access(path, os.X_OK):
-            name = file
-        else:
+        elif extension != ".sh" or not os.access(path, os.X_OK):
             continue
         wanted = not report.wanted or any(
-            fnmatch.fnmatchcase(name, pattern)
-            or fnmatch.fnmatchcase(name.removesuffix(".sh"), pattern)
-            or pattern.startswith(name + ".")
+            fnmatch.fnmatchcase(name, pattern) or pattern.startswith(name + ".")
             for pattern in report.wanted
         )
         if not wanted:
             continue
-        if not os.access(os.path.join(args.built, name), os.X_OK):
+        if not os.access(os.path.join(args.built, program), os.X_OK):
             report.fail(name, "does not compile")
             continue
-        tests.append(Test(name, path))
+        tests.append(Test(program, path))
     return tests
 
 
