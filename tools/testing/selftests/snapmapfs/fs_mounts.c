@@ -218,7 +218,8 @@ TEST_F_TIMEOUT(leak, thousand_mounts, 280)
 	if (!fs_is_tmpfs())
 		EXPECT_EQ(0, self->objects);
 	for (i = 0; i < MOUNTS; i++)
-		ASSERT_EQ(0, one_life("m")) TH_LOG("mount %d", i);
+		ASSERT_EQ(0, one_life("m"))
+			TH_LOG("mount %d: %s", i, strerror(errno));
 	EXPECT_NOTHING_LOST();
 }
 
@@ -287,8 +288,11 @@ TEST_F_TIMEOUT(leak, concurrent_mounts, 120)
 			for (i = 0; i < EACH; i++) {
 				int step = one_life(name);
 
-				if (step)
+				if (step) {
+					TH_LOG("step %d of mount %d: %s", step,
+					       i, strerror(errno));
 					_exit(step);
+				}
 			}
 			_exit(0);
 		}
