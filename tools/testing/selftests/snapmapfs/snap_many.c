@@ -254,6 +254,32 @@ TEST_F(many, mappings_during_one_long_write)
 	ASSERT_EQ(0, pthread_join(m.thread, NULL));
 }
 
+/*
+ * A write takes its own source away when that is a private mapping of the page
+ * it writes, and each new mapping makes it do so again.
+ */
+TEST_F(many, mappings_during_writes_from_a_mapping)
+{
+	struct mapper m = { .s = &self->s, .touch = true };
+	ssize_t len = PAGES * page_size;
+	char *map;
+	int i;
+
+	map = map_private(self->s.fd, 0, len);
+	ASSERT_TRUE(mapped(map));
+	ASSERT_EQ(0, pthread_create(&m.thread, NULL, map_for_ever, &m));
+	ASSERT_TRUE(wait_for(&m.maps, 10));
+	for (i = 0; i < 50; i++) {
+		ASSERT_EQ(len, pwrite(self->s.fd, map, len, 0));
+		ASSERT_EQ(0, madvise(map, len, MADV_DONTNEED));
+		ASSERT_EQ(len - page_size, pwrite(self->s.fd, map + 100,
+						  len - page_size, page_size));
+		ASSERT_EQ(SAME, differs(map, 0, 0, len));
+	}
+	__atomic_store_n(&m.stop, true, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_join(m.thread, NULL));
+}
+
 /* The same for a store: the page is taken away, but not for ever. */
 TEST_F(many, mappings_against_stores)
 {

@@ -142,6 +142,30 @@ TEST_F(store, behind_the_end)
 	ASSERT_EQ(SAME, differs(map, 0, 0, size));
 }
 
+/*
+ * What was stored behind the end before T is no part of the file at T: there are
+ * zeros, as P5 has it.
+ */
+TEST_F(store, behind_the_end_before)
+{
+	ssize_t size = self->s.len - 100, tail = self->s.len - page_size;
+	char *map;
+
+	ASSERT_EQ(0, ftruncate(self->s.fd, size));
+	if (variant->dirty)
+		gen_fill(self->shared + tail, 0, tail, page_size);
+	else
+		gen_fill(self->shared + size, 0, size, 100);
+	map = map_private(self->s.fd, 0, self->s.len);
+	ASSERT_TRUE(mapped(map));
+	ASSERT_EQ(SAME, not_zero(map + size, 100));
+	ASSERT_EQ(SAME, differs(map, 0, 0, size));
+	gen_fill(self->shared + size, 1, size, 100);
+	ASSERT_EQ(SAME, not_zero(map + size, 100));
+	ASSERT_EQ(0, ftruncate(self->s.fd, self->s.len));
+	ASSERT_EQ(SAME, not_zero(map + size, 100));
+}
+
 /* A store into a hole makes a page; a mapping from before has none. */
 TEST_F(store, into_a_hole)
 {
