@@ -79,7 +79,7 @@ void snapmapfs_helper_inode_set_cached_link(struct inode *inode, char *link, int
 	inode_set_cached_link(inode, link, len);
 }
 
-void snapmapfs_helper_lockdep_annotate_inode_mutex_key(struct inode *inode)
+void snapmapfs_helper_inode_annotate_lock(struct inode *inode)
 {
 	lockdep_annotate_inode_mutex_key(inode);
 }

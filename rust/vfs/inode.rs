@@ -422,7 +422,7 @@ impl<T: FileSystem> New<T> {
     /// Gives a directory's lock a class of its own for lockdep.
     fn annotate_lock(&self) {
         // SAFETY: By the type invariants nobody else can hold the lock.
-        unsafe { bindings::lockdep_annotate_inode_mutex_key(self.as_ptr()) }
+        unsafe { bindings::inode_annotate_lock(self.as_ptr()) }
     }
 
     /// Makes this a device node, FIFO or socket (`init_special_inode`).
