@@ -251,4 +251,10 @@ int snapmapfs_helper_kobject_add_sb(struct kobject *kobj, const struct kobj_type
 				    MINOR(sb->s_dev));
 }
 
+void snapmapfs_helper_kobject_del_if_added(struct kobject *kobj)
+{
+	if (kobj->state_in_sysfs)
+		kobject_del(kobj);
+}
+
 #include "helpers/mm.c"

@@ -482,7 +482,16 @@ fn reserve(inode: &Inode, first: usize, end: usize) -> Result {
             failed = Some(EINTR);
             break;
         }
-        if mapping.get(index).is_none() {
+        if mapping.get(index).is_some() {
+            // One that was only reserved before must not go if we fail.
+            if let Some(folio) = mapping
+                .lock(index)
+                .filter(|f| !f.is_uptodate() && f.is_dirty())
+            {
+                folio.zero_range(0, PAGE_SIZE);
+                folio.mark_uptodate();
+            }
+        } else {
             if let Err(err) = space.charge(1) {
                 failed = Some(err);
                 break;
@@ -603,7 +612,7 @@ fn fill(inode: &Locked, start: u64, end: u64, zero: bool, size: Option<i64>) -> 
 impl FileOperations for Regular {
     type Fs = SnapmapFs;
 
-    fn read_iter(iocb: &mut Kiocb<SnapmapFs>, to: &mut IovIter) -> Result<usize> {
+    fn read_iter(iocb: &mut Kiocb<'_, SnapmapFs>, to: &mut IovIter) -> Result<usize> {
         let file = iocb.file();
         let pos = iocb.pos();
         let ret = perform_read(file.inode(), unsigned(pos), to);
@@ -614,7 +623,7 @@ impl FileOperations for Regular {
         ret
     }
 
-    fn write_iter(iocb: &mut Kiocb<SnapmapFs>, from: &mut IovIter) -> Result<usize> {
+    fn write_iter(iocb: &mut Kiocb<'_, SnapmapFs>, from: &mut IovIter) -> Result<usize> {
         let file = iocb.file();
         let inode = file.inode().lock();
         if iocb.write_checks(from)? == 0 {

@@ -29,6 +29,7 @@ use crate::{
             Mkwrite,
             MmapDesc,
             PrivateMapping,
+            PrivateTables,
             SharedMapping,
             VmFault, //
         },
@@ -129,6 +130,11 @@ impl Private {
 impl PrivateMapping for Private {
     type Fs = SnapmapFs;
     type Snapshot = Snapshot;
+
+    fn tables() -> &'static PrivateTables<Self> {
+        static TABLES: PrivateTables<Private> = PrivateTables::new();
+        &TABLES
+    }
 
     fn fault(inode: &Inode, snapshot: &Snapshot, vmf: &mut VmFault) -> Fault {
         let page = vmf.index();

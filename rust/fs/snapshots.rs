@@ -45,10 +45,14 @@ use crate::{
         folio::{
             Folio,
             LockedFolio,
+            Replacement,
             PAGE_SHIFT,
             PAGE_SIZE, //
         },
-        memcg::MemCg,
+        memcg::{
+            self,
+            MemCg, //
+        },
         rwlock::RwLock,
         rwsem::{
             RwSem,
@@ -258,8 +262,7 @@ impl Change<'_> {
         let new = self.snapshots.keep(self.inode, folio, charge, |folio| {
             replace && folio.has_other_users(refs)
         })?;
-        if let Some(new) = new {
-            folio.replace(new);
+        if new.is_some_and(|new| folio.replace(new)) {
             folio.mark_dirty();
         }
         Ok(())
@@ -351,7 +354,7 @@ impl Snapshots {
         folio: &LockedFolio,
         charge: Charge,
         replace: impl FnOnce(&LockedFolio) -> bool,
-    ) -> Result<Option<ARef<Folio>>> {
+    ) -> Result<Option<Replacement>> {
         let uptodate = folio.is_uptodate();
         let mut new = None;
         let outcome = self.preserve(inode, folio.index(), folio.stamp(), || {
@@ -422,10 +425,14 @@ impl Snapshots {
                 Claim::Nobody => return Ok(Outcome::NotNeeded),
             }
             if let Some(make) = make.take() {
-                // Not charged to anybody: the charge may fail at a limit that is not the writer's.
-                let slot = Slot::new(GFP_KERNEL)?;
-                let _payer = account.as_ref().map(MemCg::charge_here);
-                made = Some((make()?, slot));
+                let make = || {
+                    let slot = memcg::alloc(Slot::new)?;
+                    Ok::<_, Error>((make()?, slot))
+                };
+                made = Some(match &account {
+                    Some(account) => account.charge(make),
+                    None => make(),
+                }?);
             }
             let mut store = self.store.write();
             let lo = stamp.max(store.settled(page));

@@ -190,14 +190,17 @@ struct folio *snapmapfs_helper_filemap_add_new(struct address_space *mapping, pg
 }
 
 /*
- * Puts a new folio in the place of @old, which is locked and in the page cache, and returns it locked. @new is not charged
- * to a memory cgroup yet, and its contents are those of @old.
+ * Puts @new, which nobody else knows and which is not charged to a memory cgroup yet, locked in the place of @old, which is
+ * locked, if that is still in the page cache.
  */
-void snapmapfs_helper_filemap_replace(struct folio *old, struct folio *new)
+bool snapmapfs_helper_filemap_replace(struct folio *old, struct folio *new)
 {
+	if (!old->mapping)
+		return false;
 	__folio_set_locked(new);
 	replace_page_cache_folio(old, new);
 	folio_add_lru(new);
+	return true;
 }
 
 bool snapmapfs_helper_folio_in(const struct folio *folio, const struct address_space *mapping)
@@ -471,7 +474,26 @@ struct mem_cgroup *snapmapfs_helper_set_active_memcg(struct mem_cgroup *memcg)
 {
 	return set_active_memcg(memcg);
 }
+
+/* Whether what is charged now is charged to a cgroup that the running task is not in. */
+bool snapmapfs_helper_memcg_is_of_other(void)
+{
+	struct mem_cgroup *active = current->active_memcg;
+	bool other = false;
+
+	if (active) {
+		rcu_read_lock();
+		other = !mem_cgroup_is_descendant(mem_cgroup_from_task(current), active);
+		rcu_read_unlock();
+	}
+	return other;
+}
 #else
+bool snapmapfs_helper_memcg_is_of_other(void)
+{
+	return false;
+}
+
 struct mem_cgroup *snapmapfs_helper_current_memcg(void)
 {
 	return NULL;

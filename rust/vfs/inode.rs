@@ -30,7 +30,7 @@ use kernel::{
     ffi::{c_int, c_long, c_uint, c_void},
     prelude::*,
     sync::aref::{ARef, AlwaysRefCounted},
-    types::Opaque, //
+    types::{NotThreadSafe, Opaque}, //
 };
 use pin_init::PinInit;
 
@@ -209,12 +209,14 @@ impl<T: FileSystem> Inode<T> {
     }
 
     /// Locks the inode for changes (`i_rwsem` for writing). Sleeps.
-    #[allow(dead_code, reason = "will be used by regular files")]
     pub(crate) fn lock(&self) -> Guard<'_, T> {
         // SAFETY: The inode is live.
         unsafe { bindings::inode_lock(self.as_ptr()) };
         // INVARIANT: `i_rwsem` is held for writing, and nobody but the guard unlocks it.
-        Guard { inode: self }
+        Guard {
+            inode: self,
+            _not_send: NotThreadSafe,
+        }
     }
 }
 
@@ -310,6 +312,7 @@ impl<T: FileSystem> Locked<T> {
 #[must_use = "the lock is released when the guard is dropped"]
 pub(crate) struct Guard<'a, T: FileSystem> {
     inode: &'a Inode<T>,
+    _not_send: NotThreadSafe,
 }
 
 impl<T: FileSystem> Deref for Guard<'_, T> {
