@@ -10,6 +10,7 @@
 #include <linux/fileattr.h> /* needs fs.h */
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
+#include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/posix_acl.h>

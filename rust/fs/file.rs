@@ -138,7 +138,7 @@ pub(crate) fn set_size(inode: &Locked, size: i64) -> Result {
         folio.zero_range(byte, PAGE_SIZE);
     }
     let first = size_in_pages(size);
-    if inode.super_block().data().private_live() {
+    if inode.super_block().data().private_live() && !inode.snapshots().any() {
         // As everywhere else: what a private mapping holds past the end of the file goes. Once more at the end for what
         // was copied meanwhile.
         mapping.unmap_with_copies(first);

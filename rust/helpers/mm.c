@@ -105,13 +105,21 @@ bool snapmapfs_helper_folio_mapped(const struct folio *folio)
  */
 bool snapmapfs_helper_folio_has_other_users(const struct folio *folio, int refs)
 {
-	return folio_ref_count(folio) >
-	       folio_expected_ref_count(folio) + refs + !folio_test_lru(folio);
+	bool off = !folio_test_lru(folio);
+	int count;
+
+	/* Only if it is off the LRU all the time is one of the references that of a batch, and not of somebody else. */
+	smp_rmb();
+	count = folio_ref_count(folio);
+	smp_rmb();
+	off &= !folio_test_lru(folio);
+	return count > folio_expected_ref_count(folio) + refs + off;
 }
 
-void snapmapfs_helper_folio_copy_page(struct folio *dst, struct folio *src)
+/* Whether it could be copied: memory may turn out to be broken. */
+bool snapmapfs_helper_folio_copy_page(struct folio *dst, struct folio *src)
 {
-	copy_highpage(folio_page(dst, 0), folio_page(src, 0));
+	return !copy_mc_highpage(folio_page(dst, 0), folio_page(src, 0));
 }
 
 void snapmapfs_helper_folio_copy_range(struct folio *dst, size_t offset, struct folio *src,
@@ -367,6 +375,11 @@ struct file *snapmapfs_helper_snapshot_file(struct file *file, const struct file
 	snap->__f_path = file->f_path;
 	snap->private_data = private_data;
 	return snap;
+}
+
+bool snapmapfs_helper_file_is_backing(const struct file *file)
+{
+	return file->f_mode & FMODE_BACKING;
 }
 
 bool snapmapfs_helper_file_is_shared(const struct file *file)

@@ -321,6 +321,7 @@ impl<T: FileOperations> FileOps<T> {
             mmap_prepare: Some(Self::mmap_prepare),
             open: Some(Self::open),
             fsync: Some(bindings::noop_fsync),
+            #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
             get_unmapped_area: Some(bindings::thp_get_unmapped_area),
             splice_read: Some(bindings::copy_splice_read),
             splice_write: Some(bindings::iter_file_splice_write),

@@ -87,7 +87,7 @@ impl Folio {
     ///
     /// The memory is charged to the active memory cgroup. If that is not the one of the running task or above it, it may
     /// exceed its limit by it: the task must not fail, let alone be killed, for the limits of others. If there is so little
-    /// memory that the kernel would have to end a process for it, nobody is charged. `ENOMEM`.
+    /// memory that the kernel would have to end a process for it, nobody is charged. `ENOMEM`, and `EIO` for broken memory.
     pub(crate) fn copy_of(source: &LockedFolio) -> Result<ARef<Self>> {
         // `__GFP_HIGH` is what lets a charge exceed a limit, `__GFP_NORETRY` what keeps the OOM killer out.
         let folio = if memcg::is_of_other() {
@@ -96,21 +96,26 @@ impl Folio {
         } else {
             Self::alloc(bindings::GFP_HIGHUSER | bindings::__GFP_ACCOUNT)
         }?;
-        // SAFETY: Both are folios of order 0; nobody else has `folio`, and the lock of `source` keeps its contents.
-        unsafe { bindings::folio_copy_page(folio.as_ptr(), source.as_ptr()) };
-        // SAFETY: The folio is valid, and its contents are what they should be.
-        unsafe { bindings::folio_mark_uptodate(folio.as_ptr()) };
+        folio.fill_from(source)?;
         Ok(folio)
     }
 
-    /// Makes a page with the contents of `source` that can take its place in the page cache. `ENOMEM`.
+    /// Copies the contents of `source` to a folio that nobody else has. `EIO` if the memory is broken.
+    fn fill_from(&self, source: &LockedFolio) -> Result {
+        // SAFETY: Both are folios of order 0; nobody else has this one, and the lock of `source` keeps its contents.
+        if !unsafe { bindings::folio_copy_page(self.as_ptr(), source.as_ptr()) } {
+            return Err(EIO);
+        }
+        // SAFETY: The folio is valid, and its contents are what they should be.
+        unsafe { bindings::folio_mark_uptodate(self.as_ptr()) };
+        Ok(())
+    }
+
+    /// Makes a page with the contents of `source` that can take its place in the page cache. `ENOMEM`, and `EIO` for broken
+    /// memory.
     pub(crate) fn replacement_of(source: &LockedFolio) -> Result<Replacement> {
         let folio = Self::alloc(bindings::GFP_HIGHUSER)?;
-        // SAFETY: Both are folios of order 0; nobody else has `folio`, and the lock of `source` keeps its contents.
-        unsafe {
-            bindings::folio_copy_page(folio.as_ptr(), source.as_ptr());
-            bindings::folio_mark_uptodate(folio.as_ptr());
-        }
+        folio.fill_from(source)?;
         Ok(Replacement(folio))
     }
 

@@ -370,8 +370,8 @@ impl<T: PrivateMapping> PrivateOps<T> {
     /// Mends the count of references to the file where a stacking filesystem maps it.
     ///
     /// The descriptor of `mmap_prepare` hands over one reference. `mmap()` takes that for the mapping, but
-    /// `compat_vma_mmap()`, through which overlayfs comes, takes another. Nobody else can have got hold of the file yet:
-    /// the mapping is new, and locked for writing.
+    /// `compat_vma_mmap()`, through which overlayfs comes with a backing file, takes another. (The count does not tell: a
+    /// lookup of a descriptor may hold a reference for a moment to whatever file its memory has become.)
     ///
     /// # Safety
     ///
@@ -381,10 +381,10 @@ impl<T: PrivateMapping> PrivateOps<T> {
         _end: c_ulong,
         _pgoff: c_ulong,
         file: *const bindings::file,
-        _private_data: *mut *mut c_void,
+        private_data: *mut *mut c_void,
     ) -> c_int {
-        // SAFETY: The file is valid.
-        if unsafe { bindings::file_is_shared(file) } {
+        // SAFETY: The caller has put there what `set_private` left in the descriptor.
+        if !unsafe { core::ptr::replace(private_data, ptr::null_mut()) }.is_null() {
             // SAFETY: Of the two references one is the mapping's. The other is that of the descriptor, which is ours.
             unsafe { bindings::fput(file.cast_mut()) };
         }
@@ -502,6 +502,13 @@ impl MmapDesc {
                 unsafe {
                     (*self.0.get()).vm_file = file;
                     (*self.0.get()).vm_ops = &T::tables().vm;
+                    // For `PrivateOps::mapped`: anything but null where a stacking filesystem maps the file.
+                    (*self.0.get()).private_data =
+                        if bindings::file_is_backing((*self.0.get()).file) {
+                            file.cast()
+                        } else {
+                            ptr::null_mut()
+                        };
                 }
                 Ok(())
             }
