@@ -10,6 +10,7 @@
 #include <linux/fileattr.h> /* needs fs.h */
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
+#include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/posix_acl.h>
@@ -24,6 +25,7 @@
 
 /* bindgen does not evaluate these macros. */
 const gfp_t RUST_CONST_HELPER_GFP_HIGHUSER = GFP_HIGHUSER;
+const gfp_t RUST_CONST_HELPER___GFP_ACCOUNT = __GFP_ACCOUNT;
 const gfp_t RUST_CONST_HELPER_SNAPMAPFS_GFP_PRESERVE =
 	GFP_HIGHUSER | __GFP_ACCOUNT | __GFP_HIGH | __GFP_NORETRY | __GFP_NOWARN;
 const fmode_t RUST_CONST_HELPER_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;

@@ -79,7 +79,7 @@ void snapmapfs_helper_inode_set_cached_link(struct inode *inode, char *link, int
 	inode_set_cached_link(inode, link, len);
 }
 
-void snapmapfs_helper_lockdep_annotate_inode_mutex_key(struct inode *inode)
+void snapmapfs_helper_inode_annotate_lock(struct inode *inode)
 {
 	lockdep_annotate_inode_mutex_key(inode);
 }
@@ -249,6 +249,12 @@ int snapmapfs_helper_kobject_add_sb(struct kobject *kobj, const struct kobj_type
 {
 	return kobject_init_and_add(kobj, ktype, parent, "%u:%u", MAJOR(sb->s_dev),
 				    MINOR(sb->s_dev));
+}
+
+void snapmapfs_helper_kobject_del_if_added(struct kobject *kobj)
+{
+	if (kobj->state_in_sysfs)
+		kobject_del(kobj);
 }
 
 #include "helpers/mm.c"

@@ -138,7 +138,7 @@ pub(crate) fn set_size(inode: &Locked, size: i64) -> Result {
         folio.zero_range(byte, PAGE_SIZE);
     }
     let first = size_in_pages(size);
-    if inode.super_block().data().private_live() {
+    if inode.super_block().data().private_live() && !inode.snapshots().any() {
         // As everywhere else: what a private mapping holds past the end of the file goes. Once more at the end for what
         // was copied meanwhile.
         mapping.unmap_with_copies(first);
@@ -482,7 +482,16 @@ fn reserve(inode: &Inode, first: usize, end: usize) -> Result {
             failed = Some(EINTR);
             break;
         }
-        if mapping.get(index).is_none() {
+        if mapping.get(index).is_some() {
+            // One that was only reserved before must not go if we fail.
+            if let Some(folio) = mapping
+                .lock(index)
+                .filter(|f| !f.is_uptodate() && f.is_dirty())
+            {
+                folio.zero_range(0, PAGE_SIZE);
+                folio.mark_uptodate();
+            }
+        } else {
             if let Err(err) = space.charge(1) {
                 failed = Some(err);
                 break;
@@ -603,7 +612,7 @@ fn fill(inode: &Locked, start: u64, end: u64, zero: bool, size: Option<i64>) -> 
 impl FileOperations for Regular {
     type Fs = SnapmapFs;
 
-    fn read_iter(iocb: &mut Kiocb<SnapmapFs>, to: &mut IovIter) -> Result<usize> {
+    fn read_iter(iocb: &mut Kiocb<'_, SnapmapFs>, to: &mut IovIter) -> Result<usize> {
         let file = iocb.file();
         let pos = iocb.pos();
         let ret = perform_read(file.inode(), unsigned(pos), to);
@@ -614,7 +623,7 @@ impl FileOperations for Regular {
         ret
     }
 
-    fn write_iter(iocb: &mut Kiocb<SnapmapFs>, from: &mut IovIter) -> Result<usize> {
+    fn write_iter(iocb: &mut Kiocb<'_, SnapmapFs>, from: &mut IovIter) -> Result<usize> {
         let file = iocb.file();
         let inode = file.inode().lock();
         if iocb.write_checks(from)? == 0 {

@@ -29,6 +29,7 @@ use crate::{
             Mkwrite,
             MmapDesc,
             PrivateMapping,
+            PrivateTables,
             SharedMapping,
             VmFault, //
         },
@@ -130,6 +131,11 @@ impl PrivateMapping for Private {
     type Fs = SnapmapFs;
     type Snapshot = Snapshot;
 
+    fn tables() -> &'static PrivateTables<Self> {
+        static TABLES: PrivateTables<Private> = PrivateTables::new();
+        &TABLES
+    }
+
     fn fault(inode: &Inode, snapshot: &Snapshot, vmf: &mut VmFault) -> Fault {
         let page = vmf.index();
         if !snapshot.covers(page) {
@@ -141,11 +147,11 @@ impl PrivateMapping for Private {
         let this = inode.snapshots();
         let mapping = inode.mapping();
         loop {
+            if this.has_lost(snapshot, page) {
+                return Self::first_touch(inode, snapshot, vmf);
+            }
             if let Some(found) = this.find(page, snapshot.epoch()) {
                 return Self::serve(inode, snapshot, page, found);
-            }
-            if let Some(kept) = snapshot.touched_inside(page) {
-                return Fault::Page(kept);
             }
             if mapping.nr_pages() < size_in_pages(inode.size()) && mapping.get(page).is_none() {
                 // A hole. If it was made just now, the version was filed before the page went.

@@ -9,10 +9,9 @@
 //! 3. `mapping->invalidate_lock`
 //! 4. [`Snapshots::lock`], called S
 //! 5. the folio lock
-//! 6. [`Snapshots::coverage`]
-//! 7. `mapping->i_mmap_rwsem`
-//! 8. page-table locks
-//! 9. [`Snapshots::store`]; `map_pages` holds it around 5, 8, where it gets it and 5 only by trylock
+//! 6. `mapping->i_mmap_rwsem`
+//! 7. page-table locks
+//! 8. [`Snapshots::store`]; `map_pages` holds it around 5 and 7, where it gets it and 5 only by trylock
 //!
 //! # Invariants
 //!
@@ -45,10 +44,14 @@ use crate::{
         folio::{
             Folio,
             LockedFolio,
+            Replacement,
             PAGE_SHIFT,
             PAGE_SIZE, //
         },
-        memcg::MemCg,
+        memcg::{
+            self,
+            MemCg, //
+        },
         rwlock::RwLock,
         rwsem::{
             RwSem,
@@ -57,7 +60,6 @@ use crate::{
         task, trace,
     },
 };
-use core::ops::ControlFlow;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -70,6 +72,7 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
+            Full,
             Relaxed,
             Release, //
         },
@@ -77,6 +80,7 @@ use kernel::{
         Mutex,
         UniqueArc, //
     },
+    types::ScopeGuard,
 };
 
 /// A reference to a preserved page. Its charge to the superblock is that of the version.
@@ -97,11 +101,10 @@ pub(crate) struct Snapshots {
     newest: Atomic<usize>,
     /// [`Store::count`], to be read without its lock. Grows only with S held, before the change that it is for.
     versions: Atomic<usize>,
+    /// How many changes are filing a version, and want coverages that are up to date.
+    filing: Atomic<usize>,
     #[pin]
     store: RwLock<Store<Page, MemCg>>,
-    /// Held while a coverage is computed and stored, so that the last one computed is the last one stored.
-    #[pin]
-    coverage: Mutex<()>,
 }
 
 /// A snapshot: what its mappings show.
@@ -118,6 +121,8 @@ pub(crate) struct Snapshot {
     touched: Mutex<RBTree<usize, Page>>,
     /// Whether a part was unmapped, so that a page may be mapped again of which nothing was kept.
     trimmed: Atomic<bool>,
+    /// Whether there ever was a page in `touched`.
+    any_touched: Atomic<bool>,
 }
 
 impl Snapshot {
@@ -158,9 +163,15 @@ impl Snapshots {
             modified: Atomic::new(false),
             newest: Atomic::new(0),
             versions: Atomic::new(0),
+            filing: Atomic::new(0),
             store <- RwLock::new(Store::new()),
-            coverage <- new_mutex!((), "Snapshots::coverage"),
         })
+    }
+
+    /// Whether there are any snapshots. With S held none are added.
+    #[inline]
+    pub(crate) fn any(&self) -> bool {
+        self.newest.load(Relaxed) != 0
     }
 
     /// What the snapshots of `epoch` see of `page`, if it has changed.
@@ -230,9 +241,12 @@ impl Change<'_> {
     ///
     /// Two loads and a compare if there is no snapshot or the page was settled in this epoch. Where somebody reads the
     /// page through a pin, such as direct I/O from a private mapping, `folio` becomes another one in the same place, and
-    /// the pin keeps what it pinned. `ENOSPC`, `ENOMEM`; then nothing has changed.
+    /// the pin keeps what it pinned. `ENOSPC`, `ENOMEM`, and `EIO` for broken memory; then nothing has changed.
     #[inline]
     pub(crate) fn settle(&self, folio: &mut LockedFolio, refs: i32, charge: Charge) -> Result {
+        if folio.is_hwpoison() {
+            return Err(EIO);
+        }
         let newest = self.snapshots.newest.load(Relaxed);
         if newest == 0 {
             return Ok(());
@@ -258,8 +272,7 @@ impl Change<'_> {
         let new = self.snapshots.keep(self.inode, folio, charge, |folio| {
             replace && folio.has_other_users(refs)
         })?;
-        if let Some(new) = new {
-            folio.replace(new);
+        if new.is_some_and(|new| folio.replace(new)) {
             folio.mark_dirty();
         }
         Ok(())
@@ -305,7 +318,8 @@ impl Change<'_> {
 
     /// Files `folio` itself, or a copy. Returns whether the folio and its charge went to the store.
     fn give(&self, folio: &LockedFolio, copy: bool) -> bool {
-        if copy || !folio.is_uptodate() {
+        // Broken memory is not copied; who maps it will be told.
+        if (copy && !folio.is_hwpoison()) || !folio.is_uptodate() {
             insist(|| {
                 self.snapshots
                     .keep(self.inode, folio, Charge::Anyway, |_| false)
@@ -317,7 +331,7 @@ impl Change<'_> {
                 .preserve(self.inode, folio.index(), folio.stamp(), || {
                     Ok(Found::Page(folio.reference()))
                 })
-        }) == Outcome::Filed
+        }) == Some(Outcome::Filed)
     }
 }
 
@@ -332,13 +346,14 @@ enum Outcome {
     Spare,
 }
 
-/// Repeats what fails for want of memory only. The kernel frees memory, or ends processes, until it succeeds.
-fn insist<R>(mut f: impl FnMut() -> Result<R>) -> R {
+/// Repeats what fails for want of memory. The kernel frees memory, or ends processes, until it succeeds. `None` if it fails
+/// for another reason.
+fn insist<R>(mut f: impl FnMut() -> Result<R>) -> Option<R> {
     loop {
-        if let Ok(r) = f() {
-            return r;
+        match f() {
+            Err(err) if err == ENOMEM => task::cond_resched(),
+            ret => return ret.ok(),
         }
-        task::cond_resched();
     }
 }
 
@@ -351,7 +366,7 @@ impl Snapshots {
         folio: &LockedFolio,
         charge: Charge,
         replace: impl FnOnce(&LockedFolio) -> bool,
-    ) -> Result<Option<ARef<Folio>>> {
+    ) -> Result<Option<Replacement>> {
         let uptodate = folio.is_uptodate();
         let mut new = None;
         let outcome = self.preserve(inode, folio.index(), folio.stamp(), || {
@@ -402,6 +417,11 @@ impl Snapshots {
         make: impl FnOnce() -> Result<Found<Page>>,
     ) -> Result<Outcome> {
         let epoch = self.epoch.load(Relaxed);
+        // Who unmaps a part meanwhile sees to the coverage himself, so that this comes to an end.
+        self.filing.fetch_add(1, Full);
+        let _filing = ScopeGuard::new(|| {
+            self.filing.fetch_sub(1, Full);
+        });
         let mut make = Some(make);
         let mut made = None;
         loop {
@@ -414,18 +434,22 @@ impl Snapshots {
             };
             match claim {
                 Claim::By(_) => (),
-                Claim::Stale(id) => {
-                    self.refresh(inode, id);
+                Claim::Stale => {
+                    self.refresh_all(inode);
                     continue;
                 }
                 Claim::Nobody if made.is_some() => return Ok(Outcome::Spare),
                 Claim::Nobody => return Ok(Outcome::NotNeeded),
             }
             if let Some(make) = make.take() {
-                // Not charged to anybody: the charge may fail at a limit that is not the writer's.
-                let slot = Slot::new(GFP_KERNEL)?;
-                let _payer = account.as_ref().map(MemCg::charge_here);
-                made = Some((make()?, slot));
+                let make = || {
+                    let slot = memcg::alloc(Slot::new)?;
+                    Ok::<_, Error>((make()?, slot))
+                };
+                made = Some(match &account {
+                    Some(account) => account.charge(make),
+                    None => make(),
+                }?);
             }
             let mut store = self.store.write();
             let lo = stamp.max(store.settled(page));
@@ -444,23 +468,44 @@ impl Snapshots {
         }
     }
 
-    /// Finds out which pages the mappings of a snapshot still cover.
-    fn refresh(&self, inode: &Inode, id: Id) {
-        let _last = self.coverage.lock();
-        let Some(hull) = self.store.read().hull(id) else {
-            return;
+    /// Finds out which pages the mappings of a snapshot still cover. Returns those that it has from `pages.0` to before
+    /// `pages.1`, whether or not it always had them.
+    fn refresh(&self, inode: &Inode, id: Id, pages: (usize, usize)) -> Builder {
+        let mut there = Builder::new();
+        let (first, end) = self.store.read().hull(id).unwrap_or(pages);
+        let (first, end) = (first.min(pages.0), end.max(pages.1));
+        let Some(last) = end.checked_sub(1) else {
+            return there;
         };
-        let mut coverage = Builder::new(hull);
-        inode
-            .mapping()
-            .for_each_vma(hull.0, hull.1.saturating_sub(1), |vma| {
+        // Stored before the mappings may change again: the last one computed has to be the last one stored.
+        inode.mapping().with_vmas(first, last, |vmas| {
+            let mut seen = Builder::new();
+            for vma in vmas {
                 if vma.with_snapshot::<super::mmap::Private, _>(|s| s.id) == Some(id) {
                     let (first, end) = vma.pages();
-                    coverage.add(first, end);
+                    seen.add(first, end);
+                    there.add(first.max(pages.0), end.min(pages.1));
                 }
-                ControlFlow::Continue(())
-            });
-        self.store.write().refresh(id, coverage);
+            }
+            self.store.write().refresh(id, &seen);
+        });
+        there
+    }
+
+    /// Finds out which pages the mappings still cover of all snapshots that have lost some, in one go over the mappings.
+    fn refresh_all(&self, inode: &Inode) {
+        inode.mapping().with_vmas(0, usize::MAX, |vmas| {
+            for vma in vmas {
+                if let Some(id) = vma.with_snapshot::<super::mmap::Private, _>(|s| s.id) {
+                    let (first, end) = vma.pages();
+                    self.store.write().see(id, first, end);
+                }
+            }
+            let mut next = self.store.write().end_refresh(None);
+            while next.is_some() {
+                next = self.store.write().end_refresh(next);
+            }
+        });
     }
 
     /// Drops what `freed` holds, outside of all locks.
@@ -532,6 +577,7 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
         eof,
         touched <- new_mutex!(RBTree::new(), "Snapshot::touched"),
         trimmed: Atomic::new(false),
+        any_touched: Atomic::new(false),
     }));
     let Ok(snapshot): Result<_, core::convert::Infallible> = snapshot;
     let snapshot = Arc::from(snapshot);
@@ -562,6 +608,10 @@ impl Snapshots {
             if batch.is_empty() {
                 break;
             }
+            if task::fatal_signal_pending() {
+                return Err(EINTR);
+            }
+            task::cond_resched();
             for index in batch.into_indices() {
                 // A page that is about to become writable is locked until it is mapped so.
                 let Some(folio) = mapping.lock(index) else {
@@ -570,7 +620,7 @@ impl Snapshots {
                 // Not just write-protect: references can be told only from each other on an unmapped page.
                 mapping.unmap(index, 1);
                 inode.stats().unmaps.add(1);
-                if index == tail {
+                if index == tail && !folio.is_hwpoison() {
                     // Stores past the end of the file are no part of it.
                     let from = (size as usize) % PAGE_SIZE;
                     if from != 0 && !folio.is_zero_from(from) {
@@ -614,32 +664,55 @@ pub(crate) fn trim(inode: &Inode, snapshot: &Snapshot, pages: (usize, usize)) {
     {
         let mut store = this.store.write();
         store.mark_stale(snapshot.id);
-        // Without versions nothing depends on the coverage, until the first is filed. And where no page of the part has
-        // one, it has none that could be freed.
-        if store.count() == 0 {
+        // Without versions nothing depends on the coverage, until the first is filed.
+        if store.count() == 0 && this.filing.load(Acquire) == 0 && !snapshot.has_touched() {
             return;
         }
         lost = pages.0 < pages.1 && store.any(pages.0, pages.1 - 1, snapshot.epoch());
     }
-    this.refresh(inode, snapshot.id);
+    let there = this.refresh(inode, snapshot.id, pages);
+    snapshot.forget(inode, pages, &there);
     if lost {
         this.in_batches(inode, |store, freed| store.disown(snapshot.id, freed));
     }
 }
 
 impl Snapshot {
+    /// Whether there are pages that were kept when they were first touched.
+    fn has_touched(&self) -> bool {
+        self.any_touched.load(Relaxed)
+    }
+
     /// The page that was kept when `page` was first touched.
     pub(crate) fn touched(&self, page: usize) -> Option<Page> {
         self.touched.lock().get(&page).cloned()
     }
 
-    /// The same for a page that was mapped when the snapshot was taken.
-    #[inline]
-    pub(crate) fn touched_inside(&self, page: usize) -> Option<Page> {
-        if !self.trimmed.load(Relaxed) {
-            return None;
+    /// Frees the pages from `pages.0` to before `pages.1` that were kept when they were first touched, and that are not in
+    /// `there`, which are still mapped.
+    fn forget(&self, inode: &Inode, pages: (usize, usize), there: &Builder) {
+        let mut next = pages.0;
+        loop {
+            let node = {
+                let mut touched = self.touched.lock();
+                let found = touched.cursor_lower_bound(&next).map(|at| *at.current().0);
+                match found {
+                    Some(page) if page < pages.1 => {
+                        next = page.saturating_add(1);
+                        if there.contains(page) {
+                            continue;
+                        }
+                        touched.remove_node(&page)
+                    }
+                    _ => return,
+                }
+            };
+            if node.is_some() {
+                drop(node);
+                inode.space().uncharge(1);
+                inode.stats().preserved_pages.sub(1);
+            }
         }
-        self.touched(page)
     }
 
     /// Keeps the locked live page as it is now, for a page that the snapshot has nothing of. `ENOMEM`, `ENOSPC`.
@@ -665,6 +738,7 @@ impl Snapshot {
         };
         // Two threads may touch it at once; the page lock lets one after the other, so the second finds the first's.
         self.touched.lock().insert(node);
+        self.any_touched.store(true, Relaxed);
         inode.stats().preserved_pages.add(1);
         Ok(copy)
     }

@@ -37,13 +37,18 @@ impl Space {
     /// Charges `pages` pages, or fails with `ENOSPC` and charges nothing.
     #[inline]
     pub(crate) fn charge(&self, pages: usize) -> Result {
-        let limit = self.limit();
-        let used = self.used.fetch_add(pages, Relaxed);
-        if limit != 0 && (used > limit || limit - used < pages) {
-            self.uncharge(pages);
-            return Err(ENOSPC);
+        let limit = match self.limit() {
+            0 => usize::MAX,
+            limit => limit,
+        };
+        let mut used = self.used.load(Relaxed);
+        loop {
+            let new = used.checked_add(pages).filter(|new| *new <= limit);
+            match self.used.cmpxchg(used, new.ok_or(ENOSPC)?, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => used = now,
+            }
         }
-        Ok(())
     }
 
     /// Charges pages for something that must not fail for want of space.

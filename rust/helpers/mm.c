@@ -105,13 +105,21 @@ bool snapmapfs_helper_folio_mapped(const struct folio *folio)
  */
 bool snapmapfs_helper_folio_has_other_users(const struct folio *folio, int refs)
 {
-	return folio_ref_count(folio) >
-	       folio_expected_ref_count(folio) + refs + !folio_test_lru(folio);
+	bool off = !folio_test_lru(folio);
+	int count;
+
+	/* Only if it is off the LRU all the time is one of the references that of a batch, and not of somebody else. */
+	smp_rmb();
+	count = folio_ref_count(folio);
+	smp_rmb();
+	off &= !folio_test_lru(folio);
+	return count > folio_expected_ref_count(folio) + refs + off;
 }
 
-void snapmapfs_helper_folio_copy_page(struct folio *dst, struct folio *src)
+/* Whether it could be copied: memory may turn out to be broken. */
+bool snapmapfs_helper_folio_copy_page(struct folio *dst, struct folio *src)
 {
-	copy_highpage(folio_page(dst, 0), folio_page(src, 0));
+	return !copy_mc_highpage(folio_page(dst, 0), folio_page(src, 0));
 }
 
 void snapmapfs_helper_folio_copy_range(struct folio *dst, size_t offset, struct folio *src,
@@ -190,14 +198,17 @@ struct folio *snapmapfs_helper_filemap_add_new(struct address_space *mapping, pg
 }
 
 /*
- * Puts a new folio in the place of @old, which is locked and in the page cache, and returns it locked. @new is not charged
- * to a memory cgroup yet, and its contents are those of @old.
+ * Puts @new, which nobody else knows and which is not charged to a memory cgroup yet, locked in the place of @old, which is
+ * locked, if that is still in the page cache.
  */
-void snapmapfs_helper_filemap_replace(struct folio *old, struct folio *new)
+bool snapmapfs_helper_filemap_replace(struct folio *old, struct folio *new)
 {
+	if (!old->mapping)
+		return false;
 	__folio_set_locked(new);
 	replace_page_cache_folio(old, new);
 	folio_add_lru(new);
+	return true;
 }
 
 bool snapmapfs_helper_folio_in(const struct folio *folio, const struct address_space *mapping)
@@ -366,6 +377,11 @@ struct file *snapmapfs_helper_snapshot_file(struct file *file, const struct file
 	return snap;
 }
 
+bool snapmapfs_helper_file_is_backing(const struct file *file)
+{
+	return file->f_mode & FMODE_BACKING;
+}
+
 bool snapmapfs_helper_file_is_shared(const struct file *file)
 {
 	return file_count((struct file *)file) > 1;
@@ -471,7 +487,26 @@ struct mem_cgroup *snapmapfs_helper_set_active_memcg(struct mem_cgroup *memcg)
 {
 	return set_active_memcg(memcg);
 }
+
+/* Whether what is charged now is charged to a cgroup that the running task is not in. */
+bool snapmapfs_helper_memcg_is_of_other(void)
+{
+	struct mem_cgroup *active = current->active_memcg;
+	bool other = false;
+
+	if (active) {
+		rcu_read_lock();
+		other = !mem_cgroup_is_descendant(mem_cgroup_from_task(current), active);
+		rcu_read_unlock();
+	}
+	return other;
+}
 #else
+bool snapmapfs_helper_memcg_is_of_other(void)
+{
+	return false;
+}
+
 struct mem_cgroup *snapmapfs_helper_current_memcg(void)
 {
 	return NULL;

@@ -38,6 +38,39 @@ impl Coverage {
         self.stale
     }
 
+    /// Leaves only what `seen` has, too: what was lost once is not covered again, although it may be mapped again. If
+    /// memory for that is short everything stays covered.
+    pub(super) fn shrink(&mut self, seen: &Builder) {
+        self.stale = false;
+        if seen.failed {
+            return;
+        }
+        let whole = [(self.first, self.end)];
+        let old = match self.pieces.as_slice() {
+            [] => &whole[..],
+            pieces => pieces,
+        };
+        let mut new = List::new();
+        let (mut o, mut n) = (0, 0);
+        while let (Some(a), Some(b)) = (old.get(o), seen.pieces.as_slice().get(n)) {
+            let piece = (a.0.max(b.0), a.1.min(b.1));
+            if piece.0 < piece.1 && new.push(piece).is_err() {
+                return;
+            }
+            if a.1 < b.1 {
+                o += 1;
+            } else {
+                n += 1;
+            }
+        }
+        match new.as_slice() {
+            [] => self.end = self.first,
+            [first, .., last] => (self.first, self.end) = (first.0, last.1),
+            [only] => (self.first, self.end) = *only,
+        }
+        self.pieces = new;
+    }
+
     /// Notes that some part was unmapped. It is found out which part when it matters.
     pub(crate) fn mark_stale(&mut self) {
         self.stale = true;
@@ -60,57 +93,39 @@ impl Coverage {
     }
 }
 
-/// Builds a [`Coverage`] from mappings in the order of their first page.
+/// The pages of mappings, which are added in the order of their first page.
 pub(crate) struct Builder {
-    limit: (usize, usize),
-    first: usize,
-    end: usize,
     pieces: List<(usize, usize)>,
+    failed: bool,
 }
 
 impl Builder {
-    /// Starts with nothing; what lies outside of `limit` will be ignored.
-    pub(crate) const fn new(limit: (usize, usize)) -> Self {
+    /// No pages.
+    pub(crate) const fn new() -> Self {
         Self {
-            limit,
-            first: 0,
-            end: 0,
             pieces: List::new(),
+            failed: false,
         }
     }
 
     /// Adds the pages from `first` to before `end`. No earlier call had a larger `first`.
-    ///
-    /// Where memory is short the result covers more than what was added, never less.
     pub(crate) fn add(&mut self, first: usize, end: usize) {
-        let first = first.max(self.limit.0);
-        let end = end.min(self.limit.1);
         if first >= end {
             return;
         }
-        if self.first == self.end {
-            self.first = first;
-        }
-        self.end = self.end.max(end);
         match self.pieces.last_mut() {
             Some(last) if first <= last.1 => last.1 = last.1.max(end),
-            _ => {
-                if self.pieces.push((first, end)).is_err() {
-                    if let Some(last) = self.pieces.last_mut() {
-                        last.1 = last.1.max(end);
-                    }
-                }
-            }
+            _ => self.failed |= self.pieces.push((first, end)).is_err(),
         }
     }
 
-    /// Returns what was added.
-    pub(crate) fn finish(self) -> Coverage {
-        Coverage {
-            first: self.first,
-            end: self.end,
-            pieces: self.pieces,
-            stale: false,
-        }
+    /// Whether `page` was added, as far as it is known.
+    pub(crate) fn contains(&self, page: usize) -> bool {
+        self.failed
+            || self
+                .pieces
+                .as_slice()
+                .iter()
+                .any(|piece| piece.0 <= page && page < piece.1)
     }
 }

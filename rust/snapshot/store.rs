@@ -35,6 +35,16 @@ pub(crate) struct Id {
     serial: usize,
 }
 
+impl Id {
+    /// What sorts next.
+    fn successor(self) -> Option<Self> {
+        Some(Self {
+            epoch: self.epoch,
+            serial: self.serial.checked_add(1)?,
+        })
+    }
+}
+
 impl Ord for Id {
     fn cmp(&self, other: &Self) -> Ordering {
         other
@@ -58,6 +68,8 @@ pub(crate) struct Live<A> {
     /// Who pays for what is kept for it.
     account: A,
     coverage: Coverage,
+    /// The mappings that a refresh under way has seen.
+    seen: Option<Builder>,
     /// The first page of the list of owned versions, linked by [`Version::next`].
     head: usize,
     /// The same for those that [`Store::disown`] has looked at and left.
@@ -100,8 +112,8 @@ pub(crate) enum Claim {
     Nobody,
     /// This snapshot, and perhaps others. The page has to be filed with it as the owner.
     By(Id),
-    /// The coverage of this snapshot has to be refreshed before the question can be answered.
-    Stale(Id),
+    /// The coverages that are stale have to be refreshed before the question can be answered.
+    Stale,
 }
 
 /// The snapshots of a file and the pages that are kept for them.
@@ -174,6 +186,7 @@ impl<P: Clone, A: Clone> Store<P, A> {
             Live {
                 account,
                 coverage: Coverage::whole(first, end),
+                seen: None,
                 head: NONE,
                 kept: NONE,
                 dying: false,
@@ -197,10 +210,11 @@ impl<P: Clone, A: Clone> Store<P, A> {
             .flatten()
     }
 
-    /// Whether the snapshots of `epoch` have a version of any page from `first` to `last`.
+    /// Whether the snapshots of `epoch` have a version of any page from `first` to `last`. It may also say yes if that
+    /// takes too long to find out, with more versions of these pages than a batch.
     pub(crate) fn any(&self, first: usize, last: usize, epoch: Epoch) -> bool {
         let mut page = first;
-        loop {
+        for _ in 0..2 * BATCH {
             // The first version at or after this page that `epoch` could see, if only by its newer end.
             let Some((at, seen)) = self.versions.at_or_after(&(page, epoch), |key, v| {
                 (key.0, key.1 >= epoch && v.lo < epoch)
@@ -219,6 +233,7 @@ impl<P: Clone, A: Clone> Store<P, A> {
                 return false;
             }
         }
+        true
     }
 
     /// The newest epoch for which the store has settled `page`.
@@ -250,9 +265,9 @@ impl<P: Clone, A: Clone> Store<P, A> {
                 }
             })
             .unwrap_or(Claim::Nobody);
-        match (claim, self.stale()) {
-            (Claim::By(_), Some(id)) => Claim::Stale(id),
-            _ => claim,
+        match claim {
+            Claim::By(_) if self.stale != 0 => Claim::Stale,
+            claim => claim,
         }
     }
 
@@ -261,15 +276,6 @@ impl<P: Clone, A: Clone> Store<P, A> {
         self.live
             .get(&id)
             .is_some_and(|live| live.coverage.contains(page))
-    }
-
-    /// A snapshot whose coverage is out of date, if there is one.
-    pub(crate) fn stale(&self) -> Option<Id> {
-        if self.stale == 0 {
-            return None;
-        }
-        self.live
-            .find(|id, live| (live.coverage.is_stale() && !live.dying).then_some(*id))
     }
 
     /// The range that the snapshot covers at most.
@@ -292,14 +298,50 @@ impl<P: Clone, A: Clone> Store<P, A> {
         Some(self.live.get(&id)?.account.clone())
     }
 
-    /// Replaces the coverage of a snapshot by a smaller one.
-    pub(crate) fn refresh(&mut self, id: Id, coverage: Builder) {
+    /// Takes away from a snapshot's coverage what its mappings, all of which are in `seen`, have lost.
+    pub(crate) fn refresh(&mut self, id: Id, seen: &Builder) {
         if let Some(live) = self.live.get_mut(&id) {
             if !live.dying && live.coverage.is_stale() {
                 self.stale = self.stale.wrapping_sub(1);
             }
-            live.coverage = coverage.finish();
+            live.coverage.shrink(seen);
         }
+    }
+
+    /// Whether any coverage is stale.
+    #[cfg(test)]
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale != 0
+    }
+
+    /// Begins to refresh all coverages that are stale: [`Store::see`] each mapping, then [`Store::end_refresh`]. No mapping
+    /// may come or go meanwhile.
+    pub(crate) fn see(&mut self, id: Id, first: usize, end: usize) {
+        if let Some(live) = self.live.get_mut(&id) {
+            if live.coverage.is_stale() {
+                live.seen.get_or_insert_with(Builder::new).add(first, end);
+            }
+        }
+    }
+
+    /// Ends what [`Store::see`] began, for the snapshots from `from` on, a batch of them. Returns where to go on.
+    pub(crate) fn end_refresh(&mut self, from: Option<Id>) -> Option<Id> {
+        let mut next = from.unwrap_or(Id {
+            epoch: Epoch::MAX,
+            serial: 0,
+        });
+        for _ in 0..BATCH {
+            let id = self.live.at_or_after(&next, |id, _| *id)?;
+            if let Some(live) = self.live.get_mut(&id) {
+                let seen = live.seen.take();
+                if !live.dying && live.coverage.is_stale() {
+                    self.stale = self.stale.wrapping_sub(1);
+                    live.coverage.shrink(&seen.unwrap_or(Builder::new()));
+                }
+            }
+            next = id.successor()?;
+        }
+        Some(next)
     }
 
     /// Files what `page` holds for the epochs `(lo, hi]`, with `owner` as the one that needs it.
@@ -345,14 +387,15 @@ impl<P: Clone, A: Clone> Store<P, A> {
     /// Passes on or frees versions of a retired snapshot, a batch of them, and in the end removes the snapshot itself.
     /// Returns whether that is done.
     pub(crate) fn drain(&mut self, id: Id, freed: &mut Freed<P, A>) -> bool {
-        for _ in 0..BATCH {
+        let mut work = 0;
+        while work < BATCH {
             match self.live.get(&id) {
                 None => return true,
                 Some(live) if live.head == NONE => {
                     freed.live = self.live.remove(&id);
                     return true;
                 }
-                Some(live) => self.pass_on(id, live.head, freed),
+                Some(live) => work += self.pass_on(id, live.head, freed),
             }
         }
         false
@@ -361,7 +404,8 @@ impl<P: Clone, A: Clone> Store<P, A> {
     /// Passes on or frees versions of a snapshot whose coverage has shrunk, a batch of them, and leaves it those that it
     /// still covers. Returns whether that is done.
     pub(crate) fn disown(&mut self, id: Id, freed: &mut Freed<P, A>) -> bool {
-        for _ in 0..BATCH {
+        let mut work = 0;
+        while work < BATCH {
             match self.live.get_mut(&id) {
                 None => return true,
                 Some(live) if live.head == NONE => {
@@ -370,7 +414,7 @@ impl<P: Clone, A: Clone> Store<P, A> {
                 }
                 Some(live) => {
                     let head = live.head;
-                    self.pass_on(id, head, freed);
+                    work += self.pass_on(id, head, freed);
                 }
             }
         }
@@ -378,8 +422,8 @@ impl<P: Clone, A: Clone> Store<P, A> {
     }
 
     /// Takes the version of `page` out of the list of `id`, of which it is the first, and gives it to one that needs it:
-    /// `id` itself, another one, or nobody.
-    fn pass_on(&mut self, id: Id, page: usize, freed: &mut Freed<P, A>) {
+    /// `id` itself, another one, or nobody. Returns how much work that was, at least 1.
+    fn pass_on(&mut self, id: Id, page: usize, freed: &mut Freed<P, A>) -> usize {
         let found = self
             .versions
             .at_or_after(&(page, id.epoch), |key, v| (*key, v.lo, v.next));
@@ -389,22 +433,23 @@ impl<P: Clone, A: Clone> Store<P, A> {
             if let Some(live) = self.live.get_mut(&id) {
                 live.head = NONE;
             }
-            return;
+            return 1;
         };
         if let Some(live) = self.live.get_mut(&id) {
             live.head = next;
             if !live.dying && live.coverage.contains(page) {
                 let next = core::mem::replace(&mut live.kept, page);
                 self.link(&key, next);
-                return;
+                return 1;
             }
         }
-        if let Some(heir) = self.heir(page, lo, key.1) {
+        let (heir, work) = self.heir(page, lo, key.1);
+        if let Some(heir) = heir {
             if let Some(live) = self.live.get_mut(&heir) {
                 let next = core::mem::replace(&mut live.head, page);
                 self.link(&key, next);
             }
-            return;
+            return work;
         }
         if let Some(node) = self.versions.remove(&key) {
             let (_, version) = node.to_key_value();
@@ -413,6 +458,7 @@ impl<P: Clone, A: Clone> Store<P, A> {
                 freed.push(p);
             }
         }
+        work
     }
 
     fn link(&mut self, key: &Key, next: usize) {
@@ -421,31 +467,33 @@ impl<P: Clone, A: Clone> Store<P, A> {
         }
     }
 
-    /// A live snapshot with an epoch in `(lo, hi]` that covers `page`.
-    fn heir(&self, page: usize, lo: Epoch, hi: Epoch) -> Option<Id> {
-        let mut from = Id {
+    /// A live snapshot with an epoch in `(lo, hi]` that covers `page`, and how many were looked at.
+    fn heir(&self, page: usize, lo: Epoch, hi: Epoch) -> (Option<Id>, usize) {
+        let mut work = 1;
+        let mut from = Some(Id {
             epoch: hi,
             serial: 0,
-        };
-        loop {
-            let (id, covers) = self.live.at_or_after(&from, |id, live| {
+        });
+        while let Some(id) = from {
+            let Some((id, covers)) = self.live.at_or_after(&id, |id, live| {
                 (*id, !live.dying && live.coverage.contains(page))
-            })?;
+            }) else {
+                break;
+            };
             if id.epoch <= lo {
-                return None;
+                break;
             }
             if covers {
-                return Some(id);
+                return (Some(id), work);
             }
-            from = Id {
-                epoch: id.epoch,
-                serial: id.serial.checked_add(1)?,
-            };
+            work += 1;
+            from = id.successor();
         }
+        (None, work)
     }
 }
 
-/// How many versions are looked at in one go, with the store locked.
+/// How many versions, or snapshots, are looked at in one go, with the store locked.
 const BATCH: usize = 32;
 
 /// Pages and a snapshot that were taken out of a [`Store`], to be dropped when it is unlocked.

@@ -21,7 +21,6 @@ use super::{
 use core::{
     marker::PhantomData,
     mem::MaybeUninit,
-    ops::ControlFlow,
     ptr::NonNull, //
 };
 use kernel::{
@@ -181,29 +180,52 @@ impl AddressSpace {
         InvalidateSharedGuard(self, NotThreadSafe)
     }
 
-    /// Calls `f` with each mapping of a page from `first` to `last`, in the order of their first page, until it breaks.
+    /// Calls `f` with the mappings of the pages from `first` to `last`, in the order of their first page.
     ///
-    /// `i_mmap_rwsem` is held for reading meanwhile: `f` must not allocate memory in a way that waits for reclaim.
-    pub(crate) fn for_each_vma(
+    /// `i_mmap_rwsem` is held for reading meanwhile, so no mapping comes or goes: `f` must not allocate memory in a way that
+    /// waits for reclaim.
+    pub(crate) fn with_vmas<R>(
         &self,
         first: usize,
         last: usize,
-        mut f: impl FnMut(&Vma) -> ControlFlow<()>,
-    ) {
+        f: impl FnOnce(&mut Vmas<'_>) -> R,
+    ) -> R {
         // SAFETY: The address space is valid.
         unsafe { bindings::i_mmap_lock_read(self.as_ptr()) };
-        // SAFETY: The lock is held.
-        let mut vma = unsafe { bindings::i_mmap_first(self.as_ptr(), first, last) };
-        while let Some(v) = NonNull::new(vma) {
-            // SAFETY: The mapping is in the tree and cannot leave it while the lock is held.
-            if f(unsafe { Vma::from_raw(v.as_ptr()) }).is_break() {
-                break;
-            }
-            // SAFETY: The lock is held, and the mapping is in the tree.
-            vma = unsafe { bindings::i_mmap_next(v.as_ptr(), first, last) };
-        }
+        let r = f(&mut Vmas {
+            // SAFETY: The lock is held.
+            next: unsafe { bindings::i_mmap_first(self.as_ptr(), first, last) },
+            first,
+            last,
+            _locked: PhantomData,
+        });
         // SAFETY: The lock was taken above.
         unsafe { bindings::i_mmap_unlock_read(self.as_ptr()) };
+        r
+    }
+}
+
+/// The mappings of some pages; see [`AddressSpace::with_vmas`].
+///
+/// # Invariants
+///
+/// `i_mmap_rwsem` is held for reading for `'a`, and `next` is null or a mapping in the tree that it protects.
+pub(crate) struct Vmas<'a> {
+    next: *mut bindings::vm_area_struct,
+    first: usize,
+    last: usize,
+    _locked: PhantomData<&'a AddressSpace>,
+}
+
+impl<'a> Iterator for Vmas<'a> {
+    type Item = &'a Vma;
+
+    fn next(&mut self) -> Option<&'a Vma> {
+        let vma = NonNull::new(self.next)?;
+        // SAFETY: By the type invariant.
+        self.next = unsafe { bindings::i_mmap_next(vma.as_ptr(), self.first, self.last) };
+        // SAFETY: The mapping is in the tree, which it cannot leave while the lock is held.
+        Some(unsafe { Vma::from_raw(vma.as_ptr()) })
     }
 }
 
@@ -320,7 +342,10 @@ impl<T: AddressSpaceOperations> AddressSpaceOps<T> {
     const TABLE: bindings::address_space_operations = bindings::address_space_operations {
         read_folio: Some(Self::read_folio),
         dirty_folio: Some(bindings::noop_dirty_folio),
-        migrate_folio: Some(bindings::filemap_migrate_folio),
+        // Not filemap_migrate_folio(), which takes any `folio->private` for one with `PG_private`. This one leaves the stamp
+        // behind, which is as good as not knowing it.
+        #[cfg(CONFIG_MIGRATION)]
+        migrate_folio: Some(bindings::migrate_folio),
         ..pin_init::zeroed()
     };
 

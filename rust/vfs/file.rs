@@ -115,11 +115,11 @@ fn position(pos: i64) -> Result<i64> {
     }
 }
 
-/// A read or write in progress: a `struct kiocb`.
+/// A read or write in progress: a `struct kiocb`, whose file is open for `'a`.
 #[repr(transparent)]
-pub(crate) struct Kiocb<F>(Opaque<bindings::kiocb>, PhantomData<F>);
+pub(crate) struct Kiocb<'a, F: FileSystem>(Opaque<bindings::kiocb>, PhantomData<&'a File<F>>);
 
-impl<F: FileSystem> Kiocb<F> {
+impl<'a, F: FileSystem> Kiocb<'a, F> {
     /// Borrows a request from C.
     ///
     /// # Safety
@@ -127,16 +127,16 @@ impl<F: FileSystem> Kiocb<F> {
     /// `iocb` has to be the argument of a `read_iter` or `write_iter` that is running on a file of `F`, and used by
     /// nobody else for all of `'a`.
     #[inline]
-    unsafe fn from_raw<'a>(iocb: *mut bindings::kiocb) -> &'a mut Self {
+    unsafe fn from_raw(iocb: *mut bindings::kiocb) -> &'a mut Self {
         // SAFETY: The wrapper is transparent, and the caller vouches for the rest.
         unsafe { &mut *iocb.cast() }
     }
 
-    /// The file. It outlives the request.
+    /// The file.
     #[inline]
-    pub(crate) fn file<'a>(&self) -> &'a File<F> {
+    pub(crate) fn file(&self) -> &'a File<F> {
         // SAFETY: The file of a request that is being carried out is open, and stays so during the callback, which is
-        // all that sees a `Kiocb`.
+        // `'a`.
         unsafe { File::from_raw((*self.0.get()).ki_filp) }
     }
 
@@ -272,10 +272,10 @@ pub(crate) trait FileOperations: 'static {
     type Fs: FileSystem;
 
     /// `read_iter`: returns how many bytes were read, and moves the position.
-    fn read_iter(iocb: &mut Kiocb<Self::Fs>, to: &mut IovIter) -> Result<usize>;
+    fn read_iter(iocb: &mut Kiocb<'_, Self::Fs>, to: &mut IovIter) -> Result<usize>;
 
     /// `write_iter`: returns how many bytes were written, and moves the position.
-    fn write_iter(iocb: &mut Kiocb<Self::Fs>, from: &mut IovIter) -> Result<usize>;
+    fn write_iter(iocb: &mut Kiocb<'_, Self::Fs>, from: &mut IovIter) -> Result<usize>;
 
     /// `llseek`: returns the new position.
     fn llseek(file: &File<Self::Fs>, offset: i64, whence: i32) -> Result<i64>;
@@ -291,7 +291,7 @@ impl<F: FileSystem> New<F> {
     /// Sets what is done with the open files of a regular file.
     pub(crate) fn set_file_operations<T: FileOperations<Fs = F>>(&self) {
         // SAFETY: Nobody else can reach the inode yet, and the table is of its filesystem.
-        unsafe { (*self.as_ptr()).__bindgen_anon_3.i_fop = FileOps::<T>::table() };
+        unsafe { bindings::inode_set_fop(self.as_ptr(), FileOps::<T>::table()) };
     }
 }
 
@@ -321,6 +321,7 @@ impl<T: FileOperations> FileOps<T> {
             mmap_prepare: Some(Self::mmap_prepare),
             open: Some(Self::open),
             fsync: Some(bindings::noop_fsync),
+            #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
             get_unmapped_area: Some(bindings::thp_get_unmapped_area),
             splice_read: Some(bindings::copy_splice_read),
             splice_write: Some(bindings::iter_file_splice_write),
@@ -334,7 +335,9 @@ impl<T: FileOperations> FileOps<T> {
 
     /// The operations that `i_fop` of a regular file has to point at.
     fn table() -> &'static bindings::file_operations {
-        &Self::TABLE.fops
+        // The C shims go from this field to the whole, so it has to be the field of a whole.
+        let table: &'static bindings::snapmapfs_file_operations = &Self::TABLE;
+        &table.fops
     }
 
     /// # Safety

@@ -8,7 +8,10 @@
 //! C headers: [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h),
 //! [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
 
-use super::bindings;
+use super::{
+    bindings,
+    memcg, //
+};
 use core::{
     mem::ManuallyDrop,
     ops::Deref,
@@ -82,29 +85,38 @@ impl Folio {
     /// Makes a page with the contents of `source`, for somebody who keeps it outside of any page cache: it has no place
     /// in a file and on no list, and cannot be moved.
     ///
-    /// The memory is charged to the active memory cgroup, which may exceed its limit by it: the caller must not fail, let
-    /// alone be killed, for the limits of others. If there is so little memory that the kernel would have to end a process
-    /// for it, nobody is charged. `ENOMEM`.
+    /// The memory is charged to the active memory cgroup. If that is not the one of the running task or above it, it may
+    /// exceed its limit by it: the task must not fail, let alone be killed, for the limits of others. If there is so little
+    /// memory that the kernel would have to end a process for it, nobody is charged. `ENOMEM`, and `EIO` for broken memory.
     pub(crate) fn copy_of(source: &LockedFolio) -> Result<ARef<Self>> {
         // `__GFP_HIGH` is what lets a charge exceed a limit, `__GFP_NORETRY` what keeps the OOM killer out.
-        let folio = Self::alloc(bindings::SNAPMAPFS_GFP_PRESERVE)
-            .or_else(|_| Self::alloc(bindings::GFP_HIGHUSER))?;
-        // SAFETY: Both are folios of order 0; nobody else has `folio`, and the lock of `source` keeps its contents.
-        unsafe { bindings::folio_copy_page(folio.as_ptr(), source.as_ptr()) };
-        // SAFETY: The folio is valid, and its contents are what they should be.
-        unsafe { bindings::folio_mark_uptodate(folio.as_ptr()) };
+        let folio = if memcg::is_of_other() {
+            Self::alloc(bindings::SNAPMAPFS_GFP_PRESERVE)
+                .or_else(|_| Self::alloc(bindings::GFP_HIGHUSER))
+        } else {
+            Self::alloc(bindings::GFP_HIGHUSER | bindings::__GFP_ACCOUNT)
+        }?;
+        folio.fill_from(source)?;
         Ok(folio)
     }
 
-    /// Makes a page with the contents of `source` that can take its place in the page cache. `ENOMEM`.
-    pub(crate) fn replacement_of(source: &LockedFolio) -> Result<ARef<Self>> {
-        let folio = Self::alloc(bindings::GFP_HIGHUSER)?;
-        // SAFETY: Both are folios of order 0; nobody else has `folio`, and the lock of `source` keeps its contents.
-        unsafe {
-            bindings::folio_copy_page(folio.as_ptr(), source.as_ptr());
-            bindings::folio_mark_uptodate(folio.as_ptr());
+    /// Copies the contents of `source` to a folio that nobody else has. `EIO` if the memory is broken.
+    fn fill_from(&self, source: &LockedFolio) -> Result {
+        // SAFETY: Both are folios of order 0; nobody else has this one, and the lock of `source` keeps its contents.
+        if !unsafe { bindings::folio_copy_page(self.as_ptr(), source.as_ptr()) } {
+            return Err(EIO);
         }
-        Ok(folio)
+        // SAFETY: The folio is valid, and its contents are what they should be.
+        unsafe { bindings::folio_mark_uptodate(self.as_ptr()) };
+        Ok(())
+    }
+
+    /// Makes a page with the contents of `source` that can take its place in the page cache. `ENOMEM`, and `EIO` for broken
+    /// memory.
+    pub(crate) fn replacement_of(source: &LockedFolio) -> Result<Replacement> {
+        let folio = Self::alloc(bindings::GFP_HIGHUSER)?;
+        folio.fill_from(source)?;
+        Ok(Replacement(folio))
     }
 
     fn alloc(gfp: bindings::gfp_t) -> Result<ARef<Self>> {
@@ -114,7 +126,8 @@ impl Folio {
 
     /// Makes a page of zeros, for somebody who keeps it outside of any page cache.
     pub(crate) fn zeroed() -> Result<ARef<Self>> {
-        let folio = Self::alloc(bindings::GFP_HIGHUSER | bindings::__GFP_ZERO)?;
+        let gfp = bindings::GFP_HIGHUSER | bindings::__GFP_ZERO | bindings::__GFP_ACCOUNT;
+        let folio = Self::alloc(gfp)?;
         // SAFETY: The folio is valid, and its contents are what they should be.
         unsafe { bindings::folio_mark_uptodate(folio.as_ptr()) };
         Ok(folio)
@@ -165,6 +178,9 @@ impl Folio {
         LockedFolio(this)
     }
 }
+
+/// A folio that nobody else knows, for [`LockedFolio::replace`].
+pub(crate) struct Replacement(ARef<Folio>);
 
 /// A folio and its lock, which is released when this is dropped.
 ///
@@ -266,12 +282,16 @@ impl LockedFolio {
 
     /// Puts `new`, which holds the same, in the place of this folio, which leaves the page cache. The old folio stays
     /// locked until its guard is dropped, and keeps its contents for those who have references.
-    pub(crate) fn replace(&mut self, new: ARef<Folio>) {
-        // SAFETY: Both are valid folios of order 0. This one is locked and in the page cache, by contract of every method
-        // that changes it; nobody else knows the new one, which is locked here.
-        unsafe { bindings::filemap_replace(self.as_ptr(), new.as_ptr()) };
+    /// Returns `false`, and nothing happens, if this folio is not in the page cache any more.
+    pub(crate) fn replace(&mut self, new: Replacement) -> bool {
+        // SAFETY: Both are valid folios of order 0. This one is locked; nobody else knows the new one, which is locked
+        // here.
+        if !unsafe { bindings::filemap_replace(self.as_ptr(), new.0.as_ptr()) } {
+            return false;
+        }
         // INVARIANT: The new folio was locked above.
-        *self = Self(new);
+        *self = Self(new.0);
+        true
     }
 
     /// Writes zeros to `len` bytes from `start` on. What is past the page is left out.

@@ -30,7 +30,7 @@ use kernel::{
     ffi::{c_int, c_long, c_uint, c_void},
     prelude::*,
     sync::aref::{ARef, AlwaysRefCounted},
-    types::Opaque, //
+    types::{NotThreadSafe, Opaque}, //
 };
 use pin_init::PinInit;
 
@@ -209,12 +209,14 @@ impl<T: FileSystem> Inode<T> {
     }
 
     /// Locks the inode for changes (`i_rwsem` for writing). Sleeps.
-    #[allow(dead_code, reason = "will be used by regular files")]
     pub(crate) fn lock(&self) -> Guard<'_, T> {
         // SAFETY: The inode is live.
         unsafe { bindings::inode_lock(self.as_ptr()) };
         // INVARIANT: `i_rwsem` is held for writing, and nobody but the guard unlocks it.
-        Guard { inode: self }
+        Guard {
+            inode: self,
+            _not_send: NotThreadSafe,
+        }
     }
 }
 
@@ -310,6 +312,7 @@ impl<T: FileSystem> Locked<T> {
 #[must_use = "the lock is released when the guard is dropped"]
 pub(crate) struct Guard<'a, T: FileSystem> {
     inode: &'a Inode<T>,
+    _not_send: NotThreadSafe,
 }
 
 impl<T: FileSystem> Deref for Guard<'_, T> {
@@ -422,7 +425,7 @@ impl<T: FileSystem> New<T> {
     /// Gives a directory's lock a class of its own for lockdep.
     fn annotate_lock(&self) {
         // SAFETY: By the type invariants nobody else can hold the lock.
-        unsafe { bindings::lockdep_annotate_inode_mutex_key(self.as_ptr()) }
+        unsafe { bindings::inode_annotate_lock(self.as_ptr()) }
     }
 
     /// Makes this a device node, FIFO or socket (`init_special_inode`).

@@ -6,7 +6,10 @@
 
 use super::bindings;
 use core::ptr::NonNull;
-use kernel::types::NotThreadSafe;
+use kernel::{
+    alloc::Flags,
+    prelude::*, //
+};
 
 /// A reference to a memory cgroup, or none where there are no memory cgroups.
 pub(crate) struct MemCg(Option<NonNull<bindings::mem_cgroup>>);
@@ -23,17 +26,34 @@ impl MemCg {
         Self(NonNull::new(unsafe { bindings::current_memcg() }))
     }
 
-    /// Has the memory that the running task allocates with `__GFP_ACCOUNT` charged to this cgroup, until the guard is
-    /// dropped.
+    /// Calls `f`, and has the memory that it allocates with `__GFP_ACCOUNT` charged to this cgroup.
     #[inline]
-    pub(crate) fn charge_here(&self) -> ActiveMemCg<'_> {
+    pub(crate) fn charge<R>(&self, f: impl FnOnce() -> R) -> R {
         let memcg = self.0.map_or(core::ptr::null_mut(), NonNull::as_ptr);
-        ActiveMemCg {
-            // SAFETY: The cgroup outlives the guard, which ends this.
-            old: unsafe { bindings::set_active_memcg(memcg) },
-            _memcg: self,
-            _not_send: NotThreadSafe,
-        }
+        // SAFETY: The cgroup outlives the call of `f`, after which another one is active.
+        let old = unsafe { bindings::set_active_memcg(memcg) };
+        let r = f();
+        // SAFETY: This is what was active before, and whoever set it keeps it.
+        unsafe { bindings::set_active_memcg(old) };
+        r
+    }
+}
+
+/// Whether [`MemCg::charge`] charges a cgroup that the running task is in neither itself nor below.
+pub(crate) fn is_of_other() -> bool {
+    // SAFETY: There always is a running task.
+    unsafe { bindings::memcg_is_of_other() }
+}
+
+/// How to allocate small objects that the active memory cgroup pays for, with the same rule as for pages; see
+/// [`super::folio::Folio::copy_of`].
+pub(crate) fn alloc<R>(f: impl Fn(Flags) -> Result<R>) -> Result<R> {
+    if is_of_other() {
+        // `GFP_ATOMIC` is what lets a charge exceed a limit.
+        let account = GFP_KERNEL_ACCOUNT & !GFP_KERNEL;
+        f(GFP_ATOMIC | account | __GFP_NOWARN).or_else(|_| f(GFP_KERNEL))
+    } else {
+        f(GFP_KERNEL_ACCOUNT)
     }
 }
 
@@ -53,20 +73,5 @@ impl Drop for MemCg {
             // SAFETY: The reference is ours, and not used any more.
             unsafe { bindings::memcg_put(memcg.as_ptr()) };
         }
-    }
-}
-
-/// Ends what [`MemCg::charge_here`] began.
-pub(crate) struct ActiveMemCg<'a> {
-    old: *mut bindings::mem_cgroup,
-    _memcg: &'a MemCg,
-    _not_send: NotThreadSafe,
-}
-
-impl Drop for ActiveMemCg<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // SAFETY: This is what was active before, and whoever set it keeps it.
-        unsafe { bindings::set_active_memcg(self.old) };
     }
 }

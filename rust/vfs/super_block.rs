@@ -133,7 +133,10 @@ pub(super) unsafe extern "C" fn fill_super_callback<T: FileSystem>(
     from_result(|| {
         // SAFETY: `fs_private` was set when the context was made, and nobody else uses the context.
         let options = unsafe { <KBox<T::Options>>::borrow((*fc).fs_private) };
-        let info = KBox::try_pin_init(WithDirectory::<T>::new(T::super_data(options)), GFP_KERNEL)?;
+        let info = KBox::try_pin_init(
+            WithDirectory::<T>::new(T::super_data(options)),
+            GFP_KERNEL_ACCOUNT,
+        )?;
         // SAFETY: The superblock is new and locked by the caller. The tables are never freed.
         unsafe {
             (*sb).s_fs_info = info.into_foreign();
@@ -177,9 +180,16 @@ pub(super) unsafe extern "C" fn fill_super_callback<T: FileSystem>(
 /// `file_system_type.kill_sb`: the last reference to `sb` is gone, and it was filled by [`fill_super_callback`], at
 /// least in part.
 pub(super) unsafe extern "C" fn kill_super_callback<T: FileSystem>(sb: *mut bindings::super_block) {
+    // SAFETY: By the function's contract the data is null or was turned foreign in `fill_super_callback`.
+    if let Some(info) = NonNull::new(unsafe { (*sb).s_fs_info }) {
+        // The directory is named after the device number, which the next mount may get.
+        // SAFETY: As above; nobody takes the data back before this function does.
+        let info = unsafe { <Pin<KBox<WithDirectory<T>>>>::borrow(info.as_ptr()) };
+        info.get_ref().directory.remove();
+    }
     // SAFETY: By the function's contract.
     unsafe { bindings::kill_anon_super(sb) };
-    // SAFETY: All inodes are gone. The superblock itself is not, but nobody uses it any more.
+    // SAFETY: All inodes are gone, and so are the readers of the directory: nobody uses the data any more.
     let data = unsafe { ptr::replace(&raw mut (*sb).s_fs_info, ptr::null_mut()) };
     // SAFETY: The data is null or was turned foreign in `fill_super_callback`; this is the only place that takes it
     // back, and the pointer has gone.

@@ -139,6 +139,12 @@ impl<T: FileSystem> Directory<T> {
         Ok(())
     }
 
+    /// Takes the directory away, if it was added, and waits for those who read its files.
+    pub(super) fn remove(&self) {
+        // SAFETY: The object is initialised, or zeroed and then not in sysfs, which the function looks at.
+        unsafe { bindings::kobject_del_if_added(self.kobj.get()) };
+    }
+
     /// # Safety
     ///
     /// `sysfs_ops.show`: `kobj` is that of a `Self`, `attr` one of `T::ATTRIBUTES`, and `buf` a page.

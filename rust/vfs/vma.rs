@@ -85,7 +85,7 @@ impl Vma {
         // SAFETY: The mapping is valid, and the file of a mapping that is in a tree does not change.
         let file = unsafe { (*self.as_ptr()).vm_file };
         // SAFETY: A mapping of a file has a reference to it.
-        if file.is_null() || !ptr::eq(unsafe { (*file).f_op }, PrivateOps::<T>::file_ops()) {
+        if file.is_null() || !ptr::eq(unsafe { (*file).f_op }, &T::tables().file) {
             return None;
         }
         // SAFETY: The operations prove that the file was made by `MmapDesc::set_private`, so its private data is such a
@@ -198,11 +198,14 @@ impl VmFault {
 }
 
 /// The private mappings of a filesystem, whose pages are those of a snapshot.
-pub(crate) trait PrivateMapping: 'static {
+pub(crate) trait PrivateMapping: Sized + 'static {
     /// The filesystem.
     type Fs: FileSystem;
     /// The snapshot that a mapping shows. All mappings with the same file have the same one.
     type Snapshot: Send + Sync + 'static;
+
+    /// Returns the tables: always the same static.
+    fn tables() -> &'static PrivateTables<Self>;
 
     /// Finds a page. The lock of the mapping is held; may sleep.
     fn fault(inode: &Inode<Self::Fs>, snapshot: &Self::Snapshot, vmf: &mut VmFault) -> Fault;
@@ -220,7 +223,7 @@ pub(crate) trait PrivateMapping: 'static {
     /// `mmap_lock` is held; may sleep.
     fn close(inode: &Inode<Self::Fs>, snapshot: &Self::Snapshot, pages: (usize, usize));
 
-    /// The last mapping of the snapshot is gone. Called without locks.
+    /// The last mapping of the snapshot is gone, or it could not be mapped: then `mmap_lock` is held for writing.
     fn release(inode: &Inode<Self::Fs>, snapshot: Arc<Self::Snapshot>);
 }
 
@@ -257,28 +260,40 @@ impl Mkwrite<'_> {
     }
 }
 
-/// The tables of a [`PrivateMapping`].
-pub(crate) struct PrivateOps<T>(PhantomData<T>);
+/// The tables of a [`PrivateMapping`], which has one of them, as a static: its files are known by the address.
+pub(crate) struct PrivateTables<T: PrivateMapping> {
+    vm: bindings::vm_operations_struct,
+    file: bindings::file_operations,
+    _mapping: PhantomData<fn() -> T>,
+}
+
+// SAFETY: The tables are constant, and hold nothing but addresses of functions.
+unsafe impl<T: PrivateMapping> Sync for PrivateTables<T> {}
+
+impl<T: PrivateMapping> PrivateTables<T> {
+    /// The tables of `T`.
+    pub(crate) const fn new() -> Self {
+        Self {
+            vm: bindings::vm_operations_struct {
+                fault: Some(PrivateOps::<T>::fault),
+                map_pages: Some(PrivateOps::<T>::map_pages),
+                close: Some(PrivateOps::<T>::close),
+                mapped: Some(PrivateOps::<T>::mapped),
+                ..pin_init::zeroed()
+            },
+            file: bindings::file_operations {
+                release: Some(PrivateOps::<T>::release),
+                ..pin_init::zeroed()
+            },
+            _mapping: PhantomData,
+        }
+    }
+}
+
+/// The callbacks in [`PrivateTables`].
+struct PrivateOps<T>(PhantomData<T>);
 
 impl<T: PrivateMapping> PrivateOps<T> {
-    const VM: bindings::vm_operations_struct = bindings::vm_operations_struct {
-        fault: Some(Self::fault),
-        map_pages: Some(Self::map_pages),
-        close: Some(Self::close),
-        mapped: Some(Self::mapped),
-        ..pin_init::zeroed()
-    };
-
-    const FILE: bindings::file_operations = bindings::file_operations {
-        release: Some(Self::release),
-        ..pin_init::zeroed()
-    };
-
-    /// The one place that takes the address of [`Self::FILE`], by which the files are known.
-    fn file_ops() -> &'static bindings::file_operations {
-        &Self::FILE
-    }
-
     /// # Safety
     ///
     /// `file` has to be one that [`MmapDesc::set_private`] made, and valid for all of `'a`.
@@ -355,8 +370,8 @@ impl<T: PrivateMapping> PrivateOps<T> {
     /// Mends the count of references to the file where a stacking filesystem maps it.
     ///
     /// The descriptor of `mmap_prepare` hands over one reference. `mmap()` takes that for the mapping, but
-    /// `compat_vma_mmap()`, through which overlayfs comes, takes another. Nobody else can have got hold of the file yet:
-    /// the mapping is new, and locked for writing.
+    /// `compat_vma_mmap()`, through which overlayfs comes with a backing file, takes another. (The count does not tell: a
+    /// lookup of a descriptor may hold a reference for a moment to whatever file its memory has become.)
     ///
     /// # Safety
     ///
@@ -366,10 +381,10 @@ impl<T: PrivateMapping> PrivateOps<T> {
         _end: c_ulong,
         _pgoff: c_ulong,
         file: *const bindings::file,
-        _private_data: *mut *mut c_void,
+        private_data: *mut *mut c_void,
     ) -> c_int {
-        // SAFETY: The file is valid.
-        if unsafe { bindings::file_is_shared(file) } {
+        // SAFETY: The caller has put there what `set_private` left in the descriptor.
+        if !unsafe { core::ptr::replace(private_data, ptr::null_mut()) }.is_null() {
             // SAFETY: Of the two references one is the mapping's. The other is that of the descriptor, which is ours.
             unsafe { bindings::fput(file.cast_mut()) };
         }
@@ -479,18 +494,21 @@ impl MmapDesc {
         let data = snapshot.into_foreign();
         // SAFETY: The descriptor is valid, and its file is an open one of `T::Fs`.
         let file = from_err_ptr(unsafe {
-            bindings::snapshot_file(
-                (*self.0.get()).file,
-                PrivateOps::<T>::file_ops(),
-                data.cast(),
-            )
+            bindings::snapshot_file((*self.0.get()).file, &T::tables().file, data.cast())
         });
         match file {
             Ok(file) => {
                 // SAFETY: The descriptor is valid; it takes over the reference to the file.
                 unsafe {
                     (*self.0.get()).vm_file = file;
-                    (*self.0.get()).vm_ops = &PrivateOps::<T>::VM;
+                    (*self.0.get()).vm_ops = &T::tables().vm;
+                    // For `PrivateOps::mapped`: anything but null where a stacking filesystem maps the file.
+                    (*self.0.get()).private_data =
+                        if bindings::file_is_backing((*self.0.get()).file) {
+                            file.cast()
+                        } else {
+                            ptr::null_mut()
+                        };
                 }
                 Ok(())
             }

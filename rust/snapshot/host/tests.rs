@@ -70,9 +70,8 @@ impl File {
     }
 
     fn refresh(&mut self, id: Id) {
-        let hull = self.store.hull(id).unwrap();
         let maps = self.snapshots.values().find(|s| s.0 == id).unwrap().2;
-        let mut coverage = Builder::new(hull);
+        let mut coverage = Builder::new();
         for page in 0..PAGES {
             if maps[page] {
                 coverage.add(page, page + 1);
@@ -80,7 +79,24 @@ impl File {
         }
         let pieces = (0..PAGES).filter(|p| maps[*p] && (*p == 0 || !maps[*p - 1]));
         self.rounded |= pieces.count() > 3;
-        self.store.refresh(id, coverage);
+        self.store.refresh(id, &coverage);
+    }
+
+    fn refresh_all(&mut self) {
+        for page in 0..PAGES {
+            for (id, _, maps) in self.snapshots.values() {
+                if maps[page] {
+                    self.store.see(*id, page, page + 1);
+                    let pieces = (0..PAGES).filter(|p| maps[*p] && (*p == 0 || !maps[*p - 1]));
+                    self.rounded |= pieces.count() > 3;
+                }
+            }
+        }
+        let mut next = self.store.end_refresh(None);
+        while next.is_some() {
+            next = self.store.end_refresh(next);
+        }
+        assert!(!self.store.is_stale());
     }
 
     /// Changes a page to `content`, after the old one was kept for those who need it.
@@ -91,7 +107,7 @@ impl File {
                 let lo = self.stamp[page].max(self.store.settled(page));
                 match self.store.claim(page, lo) {
                     Claim::Nobody => break,
-                    Claim::Stale(id) => self.refresh(id),
+                    Claim::Stale => self.refresh_all(),
                     Claim::By(owner) => {
                         let old = match self.live[page] {
                             0 => Found::Hole,
