@@ -28,7 +28,10 @@ GRACE_SECONDS = 30
 TEST_SECONDS = 240
 
 KSFT_SKIP = 4
-RESULT = re.compile(r"(ok|not ok)\b\s*(\d+)?\s*(?:-\s+)?([^#]*?)\s*(?:#\s*(\w+)\s*(.*))?$")
+RESULT = re.compile(
+    r"(ok|not ok)\b\s*(?:\d+\b)?\s*(?:-\s+)?([^#]*?)\s*(?:#\s*(?:(SKIP|XFAIL|TODO)\b)?\s*(.*))?$",
+    re.IGNORECASE,
+)
 RUNNING = re.compile(r"#\s+RUN\s+(\S+) \.\.\.$")
 PLAN = re.compile(r"1\.\.(\d+)\s*(?:#\s*SKIP\s*(.*))?$", re.IGNORECASE)
 
@@ -179,13 +182,14 @@ class Program:
     def is_noise(line):
         return re.match(r"# (Starting \d+ tests|PASSED: |FAILED: |Totals: |\s+OK  )", line)
 
-    def result(self, verdict, _number, name, directive, reason):
+    def result(self, verdict, name, directive, reason):
+        directive = (directive or "").upper()
         self.results += 1
         name = self.full(name)
-        if verdict == "not ok" and (directive or "").upper() != "TODO":
+        if verdict == "not ok" and directive != "TODO":
             self.failures += 1
-            self.report.fail_one(name, self.details)
-        elif (directive or "").upper() in ("SKIP", "XFAIL", "TODO"):
+            self.report.fail_one(name, [*self.details, reason] if reason else self.details)
+        elif directive:
             self.report.skip(name, reason or "")
         else:
             self.report.ok(name)

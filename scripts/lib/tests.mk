@@ -5,7 +5,9 @@
 
 main := \b(TEST_HARNESS_MAIN|main\()
 programs := $(patsubst $(FROM)/%.c,%,$(shell grep -slE '$(main)' $(FROM)/*.c))
-copies := $(filter-out %.c %.h,$(notdir $(wildcard $(FROM)/*)))
+# What takes more than a compiler has a NAME.build, which leaves it in a directory.
+built := $(patsubst $(FROM)/%.build,%,$(wildcard $(FROM)/*.build))
+copies := $(filter-out %.c %.h %.build,$(notdir $(wildcard $(FROM)/*)))
 
 CC := gcc
 CFLAGS := -O2 -g -std=gnu11 -pthread -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers
@@ -13,9 +15,9 @@ CPPFLAGS := -D_GNU_SOURCE -I$(CHECKOUT)/include/uapi -I$(KSRC)/tools/testing/sel
 	-isystem $(KDIR)/usr/include
 LDFLAGS := -static
 
-all: $(programs) $(copies)
+all: $(programs) $(built) $(copies)
 	@for file in *; do \
-		case " $(programs) $(copies) " in \
+		case " $(programs) $(built) $(copies) " in \
 		*" $$file "*) ;; \
 		*) rm -rf "$$file" ;; \
 		esac; \
@@ -24,6 +26,10 @@ all: $(programs) $(copies)
 $(programs): %: $(FROM)/%.c $(MAKEFILE_LIST)
 	@echo '  CC      $@'
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(EXTRA_CFLAGS) -MMD -MP -MT $@ -MF .$@.d $(LDFLAGS) -o $@ $< -luring
+
+$(built): %: $(FROM)/%.build
+	@echo '  BUILD   $@'
+	@$< $(CURDIR)
 
 $(copies): %: $(FROM)/%
 	@cp -p $< $@
