@@ -111,6 +111,7 @@ prune() {
 		rm -rf --one-file-system "${done_file%/.done}"{,.lock}
 	done
 	# And what a killed run could not clean up.
-	find "$cache" "$cache/tmp" -mindepth 1 -maxdepth 1 -type d -name '*.??????' -mtime +1 \
+	find "$cache" "$cache/tmp" -mindepth 1 -maxdepth 1 -type d \
+		\( -name '*.??????' -o -name 'tests.????????' \) -mtime +1 \
 		-exec rm -rf --one-file-system {} + 2>/dev/null || true
 }

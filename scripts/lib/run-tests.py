@@ -8,6 +8,7 @@ hangs is replaced by another one for the tests that are left. The last line is
 """
 
 import argparse
+import concurrent.futures
 import fnmatch
 import os
 import queue
@@ -22,8 +23,8 @@ import threading
 import time
 
 # What a machine may take to boot, and a stuck test beyond its own limit.
-BOOT_SECONDS = 120
-GRACE_SECONDS = 30
+BOOT_SECONDS = 240
+GRACE_SECONDS = 60
 # For one program; a comment line `timeout: SECONDS` in its head overrides it.
 TEST_SECONDS = 240
 
@@ -60,6 +61,7 @@ class Report:
         self.number = 0
         self.passed = self.failed = self.skipped = 0
         self.failures = []
+        self.lock = threading.RLock()
 
     def selects(self, name):
         """Patterns name programs or single results."""
@@ -69,38 +71,42 @@ class Report:
         )
 
     def line(self, good, name, directive, details=()):
-        for detail in details:
-            print(f"#   {detail}")
-        self.number += 1
-        print(f"{'ok' if good else 'not ok'} {self.number} {name}{directive}", flush=True)
+        with self.lock:
+            self.remark(*(f"  {detail}" for detail in details))
+            self.number += 1
+            print(f"{'ok' if good else 'not ok'} {self.number} {name}{directive}", flush=True)
+
+    def remark(self, *lines):
+        with self.lock:
+            for line in lines:
+                print(f"# {line}", flush=True)
 
     def ok(self, name):
         if self.selects(name):
-            self.passed += 1
+            with self.lock:
+                self.passed += 1
             self.line(True, name, "")
 
     def skip(self, name, reason):
         if self.selects(name):
-            self.skipped += 1
+            with self.lock:
+                self.skipped += 1
             self.line(True, name, f" # SKIP {reason}".rstrip())
 
     def fail(self, name, reason="", details=()):
         # What is wrong with a whole program is never left out, whatever was asked for.
-        self.failed += 1
-        self.failures.append(name)
+        with self.lock:
+            self.failed += 1
+            self.failures.append(name)
         self.line(False, name, f" # {reason}" if reason else "", details)
 
     def fail_one(self, name, details):
         if self.selects(name):
             self.fail(name, details=details)
 
-    def program_done(self, text):
-        print(f"# {text}", flush=True)
-
     def close(self):
         print(f"1..{self.number}")
-        for name in self.failures:
-            print(f"# failed: {name}")
+        self.remark(*(f"failed: {name}" for name in self.failures))
         print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped", flush=True)
         return self.failed == 0 and self.passed > 0
 
@@ -113,10 +119,11 @@ class ControlReport(Report):
         self.unseen = {name for name in listed if self.selects(name)}
 
     def seen(self, name):
-        if name not in self.unseen:
-            return False
-        self.unseen.discard(name)
-        return True
+        with self.lock:
+            if name not in self.unseen:
+                return False
+            self.unseen.discard(name)
+            return True
 
     def ok(self, name):
         if self.seen(name):
@@ -128,13 +135,14 @@ class ControlReport(Report):
 
     def fail_one(self, name, details):
         if self.seen(name):
-            self.passed += 1
+            with self.lock:
+                self.passed += 1
             self.line(True, name, " # fails on tmpfs, as it must")
 
     def fail(self, name, reason="", details=()):
         # A program that dies or complains has not shown that its tests can fail; those of
         # them that are listed turn up as unseen.
-        print(f"# {name}: {reason}", flush=True)
+        self.remark(f"{name}: {reason}")
 
     def close(self):
         for name in sorted(self.unseen):
@@ -218,11 +226,13 @@ class Program:
         elif not int(status) and not self.results:
             self.report.ok(self.test.name)
         seconds = time.monotonic() - self.started
-        self.report.program_done(f"{self.test.name}: {self.results} results in {seconds:.1f} s")
+        self.report.remark(f"{self.test.name}: {self.results} results in {seconds:.1f} s")
 
 
 class Machine:
     """One boot: runs `tests` until they or the machine end."""
+
+    running = set()
 
     def __init__(self, options, tests, args, report):
         self.tests = tests
@@ -267,6 +277,8 @@ class Machine:
                 lines.put(line.decode(errors="replace").rstrip("\r\n"))
             lines.put(None)
 
+        Machine.running.add(self)
+        self.process = process
         threading.Thread(target=read, daemon=True).start()
         deadline = time.monotonic() + BOOT_SECONDS
         try:
@@ -277,7 +289,7 @@ class Machine:
                     # The guest's own time limit did not help: the machine is stuck.
                     os.killpg(process.pid, signal.SIGTERM)
                     if program:
-                        self.show_console()
+                        program.details += self.stderr_tail()
                         program.end("hung the machine")
                         program = None
                         return left
@@ -308,7 +320,7 @@ class Machine:
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait()
         if program:
-            self.show_console()
+            program.details += self.stderr_tail()
             program.end("brought the machine down")
         elif len(left) == len(self.tests):
             # The machine is of no use at all: do not try again.
@@ -323,12 +335,16 @@ class Machine:
         with open(self.stderr_path, encoding="utf-8", errors="replace") as file:
             return file.read().splitlines()[-40:]
 
-    def show_console(self):
-        for line in self.stderr_tail():
-            print(f"#   {line}")
-
     def close(self):
+        Machine.running.discard(self)
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def interrupted(number, _frame):
+    for machine in list(Machine.running):
+        os.killpg(machine.process.pid, signal.SIGTERM)
+        machine.close()
+    os._exit(128 + number)
 
 
 def find_tests(args, report):
@@ -366,6 +382,7 @@ def main():
     parser.add_argument("--complaints", required=True)
     parser.add_argument("--scratch", required=True)
     parser.add_argument("--vm", required=True)
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--control", action="store_true")
     parser.add_argument("patterns", nargs="*")
     args = parser.parse_args()
@@ -385,15 +402,24 @@ def main():
     groups = {}
     for test in tests:
         groups.setdefault(test.vm, []).append(test)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
     os.makedirs(args.scratch, exist_ok=True)
-    for options, left in groups.items():
+
+    def run(options):
+        left = groups[options]
         while left:
-            print(f"# machine: {options or 'as usual'}, {len(left)} programs", flush=True)
+            report.remark(f"machine: {options or 'as usual'}, {len(left)} programs")
             machine = Machine(options, left, args, report)
             try:
                 left = machine.run()
             finally:
                 machine.close()
+
+    # Programs mostly wait or use one processor.
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        for _ in pool.map(run, groups):
+            pass
     sys.exit(0 if report.close() else 1)
 
 
