@@ -201,7 +201,7 @@ impl Entries {
         let ret = unsafe {
             bindings::mtree_store(self.tree.get(), offset.get(), entry, bindings::GFP_KERNEL)
         };
-        debug_assert!(ret == 0);
+        kernel::warn_on!(ret != 0);
     }
 
     /// Gives the offset of another dentry, or one in use by none, to `dentry`.
