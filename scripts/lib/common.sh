@@ -35,6 +35,12 @@ need_root() {
 	((EUID == 0)) || die "must run as root: it makes a build root and mounts into it"
 }
 
+# in_root CMD...: run CMD in the build root, in the checkout: the directory that a
+# script was called from may not be there.
+in_root() {
+	(cd "$checkout" && exec "$scripts/chroot" "$@")
+}
+
 # key FILE...: a short name for the contents of FILEs and of stdin.
 key() {
 	{

@@ -10,7 +10,7 @@
 # make_guest DIR
 make_guest() {
 	logged "$cache/log/guest-$kernel.log" \
-		"$scripts/chroot" "$scripts/guest/make-base" "$kdir" "$1/base.cpio" ||
+		in_root "$scripts/guest/make-base" "$kdir" "$1/base.cpio" ||
 		die "cannot make the $kernel kernel's guest"
 }
 

@@ -20,7 +20,7 @@ use_kernel() {
 
 # unpack_source DIR
 unpack_source() {
-	logged "$cache/log/source.log" "$scripts/chroot" "$lib/unpack-source" "$1" ||
+	logged "$cache/log/source.log" in_root "$lib/unpack-source" "$1" ||
 		die "cannot unpack the kernel source"
 }
 
@@ -32,7 +32,7 @@ source_ready() {
 # build_kernel DIR
 build_kernel() {
 	logged "$cache/log/kernel-$kernel.log" \
-		"$scripts/chroot" "$kernel_script" "$source_dir" "$1" ||
+		in_root "$kernel_script" "$source_dir" "$1" ||
 		die "cannot make the $kernel kernel"
 }
 
