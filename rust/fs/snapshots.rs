@@ -495,6 +495,10 @@ impl Snapshots {
     /// Finds out which pages the mappings still cover of all snapshots that have lost some, in one go over the mappings.
     fn refresh_all(&self, inode: &Inode) {
         inode.mapping().with_vmas(0, usize::MAX, |vmas| {
+            let mut next = self.store.write().begin_refresh(None);
+            while next.is_some() {
+                next = self.store.write().begin_refresh(next);
+            }
             for vma in vmas {
                 if let Some(id) = vma.with_snapshot::<super::mmap::Private, _>(|s| s.id) {
                     let (first, end) = vma.pages();

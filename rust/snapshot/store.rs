@@ -314,18 +314,39 @@ impl<P: Clone, A: Clone> Store<P, A> {
         self.stale != 0
     }
 
-    /// Begins to refresh all coverages that are stale: [`Store::see`] each mapping, then [`Store::end_refresh`]. No mapping
-    /// may come or go meanwhile.
+    /// Begins to refresh all coverages that are stale by now: then [`Store::see`] each mapping, and [`Store::end_refresh`].
+    /// No mapping may come or go meanwhile. This is for the snapshots from `from` on, a batch of them; returns where to go on.
+    pub(crate) fn begin_refresh(&mut self, from: Option<Id>) -> Option<Id> {
+        self.for_batch(from, |live, _| {
+            live.seen = live.coverage.is_stale().then(Builder::new);
+        })
+    }
+
+    /// Takes note of a mapping. It does not count for a snapshot that became stale after the beginning.
     pub(crate) fn see(&mut self, id: Id, first: usize, end: usize) {
-        if let Some(live) = self.live.get_mut(&id) {
-            if live.coverage.is_stale() {
-                live.seen.get_or_insert_with(Builder::new).add(first, end);
-            }
+        if let Some(seen) = self.live.get_mut(&id).and_then(|live| live.seen.as_mut()) {
+            seen.add(first, end);
         }
     }
 
-    /// Ends what [`Store::see`] began, for the snapshots from `from` on, a batch of them. Returns where to go on.
+    /// Ends what [`Store::begin_refresh`] began, in batches as well.
     pub(crate) fn end_refresh(&mut self, from: Option<Id>) -> Option<Id> {
+        self.for_batch(from, |live, stale| {
+            if let Some(seen) = live.seen.take() {
+                if !live.dying && live.coverage.is_stale() {
+                    *stale = stale.wrapping_sub(1);
+                }
+                live.coverage.shrink(&seen);
+            }
+        })
+    }
+
+    /// Calls `f` with a batch of the snapshots from `from` on, and the number of stale ones. Returns where to go on.
+    fn for_batch(
+        &mut self,
+        from: Option<Id>,
+        mut f: impl FnMut(&mut Live<A>, &mut usize),
+    ) -> Option<Id> {
         let mut next = from.unwrap_or(Id {
             epoch: Epoch::MAX,
             serial: 0,
@@ -333,11 +354,7 @@ impl<P: Clone, A: Clone> Store<P, A> {
         for _ in 0..BATCH {
             let id = self.live.at_or_after(&next, |id, _| *id)?;
             if let Some(live) = self.live.get_mut(&id) {
-                let seen = live.seen.take();
-                if !live.dying && live.coverage.is_stale() {
-                    self.stale = self.stale.wrapping_sub(1);
-                    live.coverage.shrink(&seen.unwrap_or(Builder::new()));
-                }
+                f(live, &mut self.stale);
             }
             next = id.successor()?;
         }

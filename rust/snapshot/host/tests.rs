@@ -83,6 +83,10 @@ impl File {
     }
 
     fn refresh_all(&mut self) {
+        let mut next = self.store.begin_refresh(None);
+        while next.is_some() {
+            next = self.store.begin_refresh(next);
+        }
         for page in 0..PAGES {
             for (id, _, maps) in self.snapshots.values() {
                 if maps[page] {
@@ -325,6 +329,23 @@ fn more_versions_than_a_batch() {
         file.check();
     }
     assert_eq!(file.store.pages(), 0);
+}
+
+/// What becomes stale in the middle of a refresh, after its mappings were looked at, keeps its coverage.
+#[test]
+fn stale_in_the_middle_of_a_refresh() {
+    let mut file = File::new();
+    file.change(3, Some(0));
+    file.take(0, PAGES);
+    let id = file.snapshots.values().next().unwrap().0;
+    assert!(file.store.begin_refresh(None).is_none());
+    file.store.see(id, 0, PAGES);
+    file.store.mark_stale(id);
+    assert!(file.store.end_refresh(None).is_none());
+    assert!(file.store.covers(id, 3));
+    assert!(file.store.is_stale());
+    file.change(3, Some(0));
+    file.check();
 }
 
 #[test]
