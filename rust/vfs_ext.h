@@ -15,7 +15,7 @@
  * @fallocate: as in struct file_operations.
  */
 struct snapmapfs_file_operations {
-	struct file_operations fops;
+	const struct file_operations fops;
 	void (*llseek)(struct file *file, loff_t *pos, int whence);
 	long (*fallocate)(struct file *file, int mode, const loff_t *offset, const loff_t *len);
 };

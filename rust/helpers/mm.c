@@ -109,9 +109,9 @@ bool snapmapfs_helper_folio_has_other_users(const struct folio *folio, int refs)
 	int count;
 
 	/* Only if it is off the LRU all the time is one of the references that of a batch, and not of somebody else. */
-	smp_rmb();
+	smp_rmb(); /* Flag before count: pairs with the atomics of folio_isolate_lru() and lru_add(). */
 	count = folio_ref_count(folio);
-	smp_rmb();
+	smp_rmb(); /* Count before flag, likewise. */
 	off &= !folio_test_lru(folio);
 	return count > folio_expected_ref_count(folio) + refs + off;
 }

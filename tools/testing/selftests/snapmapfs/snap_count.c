@@ -117,6 +117,12 @@ FIXTURE_TEARDOWN(count)
 	snap_destroy(&self->s);
 }
 
+static long count_at(const char *map, int page)
+{
+	return __atomic_load_n((const long *)(map + page * page_size),
+			       __ATOMIC_SEQ_CST);
+}
+
 TEST_F_TIMEOUT(count, mappings, 3600)
 {
 	ssize_t len = 2 * MOST_WRITERS * page_size;
@@ -133,10 +139,10 @@ TEST_F_TIMEOUT(count, mappings, 3600)
 		ASSERT_TRUE(mapped(map));
 		for (k = 0; k < variant->writers; k++) {
 			/* The later page first, half of the time. */
-			first = i & 1 ? *(volatile long *)(map + 2 * k * page_size) : 0;
-			second = *(volatile long *)(map + (2 * k + 1) * page_size);
+			first = i & 1 ? count_at(map, 2 * k) : 0;
+			second = count_at(map, 2 * k + 1);
 			if (!(i & 1))
-				first = *(volatile long *)(map + 2 * k * page_size);
+				first = count_at(map, 2 * k);
 			ASSERT_LE(second, first);
 			ASSERT_LE(first, second + 1);
 		}
