@@ -37,6 +37,9 @@ impl Space {
     /// Charges `pages` pages, or fails with `ENOSPC` and charges nothing.
     #[inline]
     pub(crate) fn charge(&self, pages: usize) -> Result {
+        if pages == 0 {
+            return Ok(());
+        }
         let limit = match self.limit() {
             0 => usize::MAX,
             limit => limit,

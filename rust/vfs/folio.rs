@@ -10,7 +10,8 @@
 
 use super::{
     bindings,
-    memcg, //
+    memcg,
+    task, //
 };
 use core::{
     mem::ManuallyDrop,
@@ -94,7 +95,14 @@ impl Folio {
             Self::alloc(bindings::SNAPMAPFS_GFP_PRESERVE)
                 .or_else(|_| Self::alloc(bindings::GFP_HIGHUSER))
         } else {
-            Self::alloc(bindings::GFP_HIGHUSER | bindings::__GFP_ACCOUNT)
+            Self::alloc(bindings::GFP_HIGHUSER | bindings::__GFP_ACCOUNT).or_else(|err| {
+                // As in `memcg::alloc`.
+                if task::fatal_signal_pending() {
+                    Self::alloc(bindings::GFP_HIGHUSER)
+                } else {
+                    Err(err)
+                }
+            })
         }?;
         folio.fill_from(source)?;
         Ok(folio)

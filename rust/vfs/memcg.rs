@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/memcontrol.h`](srctree/include/linux/memcontrol.h)
 
-use super::bindings;
+use super::{
+    bindings,
+    task, //
+};
 use core::ptr::NonNull;
 use kernel::{
     alloc::Flags,
@@ -53,7 +56,14 @@ pub(crate) fn alloc<R>(f: impl Fn(Flags) -> Result<R>) -> Result<R> {
         let account = GFP_KERNEL_ACCOUNT & !GFP_KERNEL;
         f(GFP_ATOMIC | account | __GFP_NOWARN).or_else(|_| f(GFP_KERNEL))
     } else {
-        f(GFP_KERNEL_ACCOUNT)
+        f(GFP_KERNEL_ACCOUNT).or_else(|err| {
+            // Who is being killed at the limit of his own cgroup will never get memory from it, but has to finish.
+            if task::fatal_signal_pending() {
+                f(GFP_KERNEL)
+            } else {
+                Err(err)
+            }
+        })
     }
 }
 

@@ -72,10 +72,8 @@ impl File {
     fn refresh(&mut self, id: Id) {
         let maps = self.snapshots.values().find(|s| s.0 == id).unwrap().2;
         let mut coverage = Builder::new();
-        for page in 0..PAGES {
-            if maps[page] {
-                coverage.add(page, page + 1);
-            }
+        for (page, _) in maps.iter().enumerate().filter(|(_, maps)| **maps) {
+            coverage.add(page, page + 1);
         }
         let pieces = (0..PAGES).filter(|p| maps[*p] && (*p == 0 || !maps[*p - 1]));
         self.rounded |= pieces.count() > 3;

@@ -313,4 +313,51 @@ TEST_F(cgroup, the_writer_does_not_fail_for_it)
 	EXPECT_TRUE(mapper_is_content(self->to[1], self->from[0]));
 }
 
+/* Fills the group, maps the file and truncates it: that needs memory. */
+static void truncate_in_full_group(const char *path)
+{
+	char pid[16], page[4096], max[32];
+	long i, pages = 4000;
+	int fd;
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	memset(page, 'x', sizeof(page));
+	if (!put(GROUP, "cgroup.procs", pid))
+		_exit(1);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	for (i = 0; i < pages; i++)
+		if (pwrite(fd, page, sizeof(page), i * sizeof(page)) < 0)
+			_exit(1);
+	if (!mapped(map_private(fd, 0, pages * sizeof(page))))
+		_exit(1);
+	snprintf(max, sizeof(max), "%ld",
+		 (long)stat_of(GROUP, "memory.current") + 65536);
+	put(GROUP, "memory.max", max);
+	_exit(ftruncate(fd, 0) ? 1 : 0);
+}
+
+/* It may be killed for that, but not stay. */
+TEST_F(cgroup, truncate_in_a_full_group_ends)
+{
+	char path[PATH_MAX];
+	int tries, status;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s/full_group", snap_dir());
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		truncate_in_full_group(path);
+	for (tries = 0; tries < 200; tries++) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			break;
+		usleep(100000);
+	}
+	put(GROUP, "memory.max", "max");
+	unlink(path);
+	ASSERT_GT(200, tries);
+	if (WIFEXITED(status))
+		ASSERT_EQ(0, WEXITSTATUS(status));
+}
+
 TEST_HARNESS_MAIN
