@@ -118,7 +118,9 @@ pub(crate) struct Snapshot {
     /// Pages outside of `pages`, which a growing mremap brought in, or inside, where the snapshot had been unmapped and
     /// the page was not kept: each as it was when it was first touched.
     #[pin]
-    touched: Mutex<RBTree<usize, Page>>,
+    touched: Mutex<RBTree<usize, Found<Page>>>,
+    /// Whether a mapping was ever split. As long as none was, the last of them has all that the first had.
+    split: Atomic<bool>,
     /// Whether a part was unmapped, so that a page may be mapped again of which nothing was kept.
     trimmed: Atomic<bool>,
     /// Whether there ever was a page in `touched`.
@@ -526,7 +528,7 @@ impl Snapshots {
     fn in_batches(
         &self,
         inode: &Inode,
-        f: impl Fn(&mut Store<Page, MemCg>, &mut Freed<Page, MemCg>) -> bool,
+        mut f: impl FnMut(&mut Store<Page, MemCg>, &mut Freed<Page, MemCg>) -> bool,
     ) {
         loop {
             let mut freed = Freed::new();
@@ -580,6 +582,7 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
         pages,
         eof,
         touched <- new_mutex!(RBTree::new(), "Snapshot::touched"),
+        split: Atomic::new(false),
         trimmed: Atomic::new(false),
         any_touched: Atomic::new(false),
     }));
@@ -654,7 +657,10 @@ pub(crate) fn release(inode: &Inode, snapshot: Arc<Snapshot>) {
     this.store.write().retire(snapshot.id);
     this.in_batches(inode, |store, freed| store.drain(snapshot.id, freed));
     let touched = core::mem::replace(&mut *snapshot.touched.lock(), RBTree::new());
-    let pages = touched.keys().count();
+    let pages = touched
+        .values()
+        .filter(|found| matches!(found, Found::Page(_)))
+        .count();
     drop(touched);
     inode.space().uncharge(pages);
     inode.stats().preserved_pages.sub(pages);
@@ -663,6 +669,11 @@ pub(crate) fn release(inode: &Inode, snapshot: Arc<Snapshot>) {
 /// Frees what was kept for the part `pages` of a snapshot's mapping that was unmapped, while other parts remain.
 pub(crate) fn trim(inode: &Inode, snapshot: &Snapshot, pages: (usize, usize)) {
     let this = inode.snapshots();
+    // Those that are left are whole, as when a child exits. Who splits one after this looks at the mappings later than that,
+    // and this one left their tree before.
+    if !snapshot.split.load(Relaxed) && !snapshot.has_touched() {
+        return;
+    }
     snapshot.trimmed.store(true, Relaxed);
     let lost;
     {
@@ -676,7 +687,16 @@ pub(crate) fn trim(inode: &Inode, snapshot: &Snapshot, pages: (usize, usize)) {
     }
     let there = this.refresh(inode, snapshot.id, pages);
     snapshot.forget(inode, pages, &there);
-    if lost {
+    if !lost {
+        return;
+    }
+    let mut next = pages.0;
+    let mut shared = false;
+    this.in_batches(inode, |store, freed| {
+        store.strip(snapshot.id, &mut next, pages.1, &mut shared, freed)
+    });
+    // What others need as well has to become theirs, or it would stay for as long as this snapshot does.
+    if shared {
         this.in_batches(inode, |store, freed| store.disown(snapshot.id, freed));
     }
 }
@@ -687,8 +707,13 @@ impl Snapshot {
         self.any_touched.load(Relaxed)
     }
 
-    /// The page that was kept when `page` was first touched.
-    pub(crate) fn touched(&self, page: usize) -> Option<Page> {
+    /// Notes that a mapping is about to be split.
+    pub(crate) fn split(&self) {
+        self.split.store(true, Relaxed);
+    }
+
+    /// What was kept when `page` was first touched.
+    pub(crate) fn touched(&self, page: usize) -> Option<Found<Page>> {
         self.touched.lock().get(&page).cloned()
     }
 
@@ -711,8 +736,7 @@ impl Snapshot {
                     _ => return,
                 }
             };
-            if node.is_some() {
-                drop(node);
+            if let Some(Found::Page(_)) = node.map(|node| node.to_key_value().1) {
                 inode.space().uncharge(1);
                 inode.stats().preserved_pages.sub(1);
             }
@@ -720,31 +744,37 @@ impl Snapshot {
     }
 
     /// Keeps the locked live page as it is now, for a page that the snapshot has nothing of. `ENOMEM`, `ENOSPC`.
-    pub(crate) fn touch(&self, inode: &Inode, folio: &LockedFolio) -> Result<Page> {
+    pub(crate) fn touch(&self, inode: &Inode, folio: &LockedFolio) -> Result<Found<Page>> {
         let mapping = inode.mapping();
         if mapping.is_writable(folio) {
             // Against stores during the copy.
             mapping.unmap(folio.index(), 1);
         }
         inode.space().charge(1)?;
-        let made = Folio::copy_of(folio).and_then(|copy| {
-            Ok((
-                RBTreeNode::new(folio.index(), copy.clone(), GFP_KERNEL_ACCOUNT)?,
-                copy,
-            ))
-        });
-        let (node, copy) = match made {
-            Ok(made) => made,
-            Err(err) => {
-                inode.space().uncharge(1);
-                return Err(err);
-            }
-        };
-        // Two threads may touch it at once; the page lock lets one after the other, so the second finds the first's.
-        self.touched.lock().insert(node);
+        let kept = Folio::copy_of(folio)
+            .and_then(|copy| self.keep_touched(folio.index(), Found::Page(copy)));
+        match kept {
+            Ok((_, true)) => inode.stats().preserved_pages.add(1),
+            _ => inode.space().uncharge(1),
+        }
+        kept.map(|(found, _)| found)
+    }
+
+    /// As [`Snapshot::touch`], for a page where the file has a hole. It takes no page.
+    pub(crate) fn touch_hole(&self, page: usize) -> Result<Found<Page>> {
+        self.keep_touched(page, Found::Hole).map(|(found, _)| found)
+    }
+
+    /// Keeps `found` for `page`, unless somebody was here first. Returns what is kept, and whether it is `found`.
+    fn keep_touched(&self, page: usize, found: Found<Page>) -> Result<(Found<Page>, bool)> {
+        let node = RBTreeNode::new(page, found.clone(), GFP_KERNEL_ACCOUNT)?;
+        let mut touched = self.touched.lock();
+        if let Some(first) = touched.get(&page) {
+            return Ok((first.clone(), false));
+        }
+        touched.insert(node);
         self.any_touched.store(true, Relaxed);
-        inode.stats().preserved_pages.add(1);
-        Ok(copy)
+        Ok((found, true))
     }
 }
 
