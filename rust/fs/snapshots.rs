@@ -41,6 +41,7 @@ use crate::{
         Store, //
     },
     vfs::{
+        address_space::FOLIO_BATCH_SIZE,
         folio::{
             Folio,
             LockedFolio,
@@ -619,15 +620,23 @@ impl Snapshots {
                 return Err(EINTR);
             }
             task::cond_resched();
-            for index in batch.into_indices() {
-                // A page that is about to become writable is locked until it is mapped so.
-                let Some(folio) = mapping.lock(index) else {
-                    continue;
-                };
-                // Not just write-protect: references can be told only from each other on an unmapped page.
-                mapping.unmap(index, 1);
-                inode.stats().unmaps.add(1);
-                if index == tail && !folio.is_hwpoison() {
+            // A page that is about to become writable is locked until it is mapped so. In the order of their index.
+            let mut indices = batch.into_indices();
+            let folios: [Option<LockedFolio>; FOLIO_BATCH_SIZE] =
+                core::array::from_fn(|_| indices.find_map(|index| mapping.lock(index)));
+            // Not just write-protect: references can be told only from each other on an unmapped page. Flushing the TLBs of
+            // other CPUs is what costs, so once for all pages in a row.
+            let mut run = (0, 0);
+            for index in folios.iter().flatten().map(|folio| folio.index()) {
+                if index != run.1 {
+                    Self::unmap_run(inode, run);
+                    run.0 = index;
+                }
+                run.1 = index + 1;
+            }
+            Self::unmap_run(inode, run);
+            for folio in folios.into_iter().flatten() {
+                if folio.index() == tail && !folio.is_hwpoison() {
                     // Stores past the end of the file are no part of it.
                     let from = (size as usize) % PAGE_SIZE;
                     if from != 0 && !folio.is_zero_from(from) {
@@ -646,6 +655,14 @@ impl Snapshots {
             }
         }
         Ok(())
+    }
+
+    /// Unmaps the pages from `run.0` to before `run.1`.
+    fn unmap_run(inode: &Inode, run: (usize, usize)) {
+        if run.0 < run.1 {
+            inode.mapping().unmap(run.0, run.1 - run.0);
+            inode.stats().unmaps.add(1);
+        }
     }
 }
 
