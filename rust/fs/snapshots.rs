@@ -9,9 +9,10 @@
 //! 3. `mapping->invalidate_lock`
 //! 4. [`Snapshots::lock`], called S
 //! 5. the folio lock
-//! 6. `mapping->i_mmap_rwsem`
-//! 7. page-table locks
-//! 8. [`Snapshots::store`]; `map_pages` holds it around 5 and 7, where it gets it and 5 only by trylock
+//! 6. [`Snapshots::refreshing`]
+//! 7. `mapping->i_mmap_rwsem`
+//! 8. page-table locks
+//! 9. [`Snapshots::store`]; `map_pages` holds it around 5 and 8, where it gets it and 5 only by trylock
 //!
 //! # Invariants
 //!
@@ -103,6 +104,10 @@ pub(crate) struct Snapshots {
     versions: Atomic<usize>,
     /// How many changes are filing a version, and want coverages that are up to date.
     filing: Atomic<usize>,
+    /// Held from [`Store::begin_refresh`] to [`Store::end_refresh`], between which the store gathers what one walk over the
+    /// mappings has seen: two at once would take part of that for all.
+    #[pin]
+    refreshing: Mutex<()>,
     #[pin]
     store: RwLock<Store<Page, MemCg>>,
 }
@@ -164,6 +169,7 @@ impl Snapshots {
             newest: Atomic::new(0),
             versions: Atomic::new(0),
             filing: Atomic::new(0),
+            refreshing <- new_mutex!((), "Snapshots::refreshing"),
             store <- RwLock::new(Store::new()),
         })
     }
@@ -494,6 +500,11 @@ impl Snapshots {
 
     /// Finds out which pages the mappings still cover of all snapshots that have lost some, in one go over the mappings.
     fn refresh_all(&self, inode: &Inode) {
+        let _refreshing = self.refreshing.lock();
+        if !self.store.read().is_stale() {
+            // Another one has done it meanwhile.
+            return;
+        }
         inode.mapping().with_vmas(0, usize::MAX, |vmas| {
             let mut next = self.store.write().begin_refresh(None);
             while next.is_some() {
