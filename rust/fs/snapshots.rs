@@ -597,7 +597,12 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
     let Ok(snapshot): Result<_, core::convert::Infallible> = snapshot;
     let snapshot = Arc::from(snapshot);
     if inode.mapping().any_writable() {
-        if let Err(err) = this.protect(inode, id, (pages.0, end), size) {
+        // Copied are the pages only when nobody can begin to store any more. Else a mapping could show a store that began
+        // when an earlier one, to a page that was copied already, had ended.
+        if let Err(err) = this
+            .protect(inode, id, (pages.0, end), size, false)
+            .and_then(|()| this.protect(inode, id, (pages.0, end), size, true))
+        {
             // Pages may have been stamped for a snapshot that will not be.
             this.modified.store(true, Relaxed);
             drop(lock);
@@ -610,8 +615,16 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
 }
 
 impl Snapshots {
-    /// Takes the pages from `pages.0` to before `pages.1` away from those who may be writing to them. S is held for writing.
-    fn protect(&self, inode: &Inode, id: Id, pages: (usize, usize), size: i64) -> Result {
+    /// Takes the pages from `pages.0` to before `pages.1` away from those who may be writing to them, and copies those that
+    /// are pinned if `copy`. S is held for writing.
+    fn protect(
+        &self,
+        inode: &Inode,
+        id: Id,
+        pages: (usize, usize),
+        size: i64,
+        copy: bool,
+    ) -> Result {
         let mapping = inode.mapping();
         let tail = usize::try_from(size >> PAGE_SHIFT).unwrap_or(usize::MAX);
         let mut next = pages.0;
@@ -642,14 +655,14 @@ impl Snapshots {
                         folio.zero_range(from, PAGE_SIZE);
                     }
                 }
-                if folio.has_other_users(1) {
+                if !folio.has_other_users(1) {
+                    mapping.set_writable(&folio, false);
+                } else if copy {
                     // It may be pinned for writing. Now is the last time that its contents are known.
                     self.keep(inode, &folio, Charge::Limited, |_| false)?;
                     inode.stats().eager_copies.add(1);
                     folio.set_stamp(id.epoch);
                     self.modified.store(true, Relaxed);
-                } else {
-                    mapping.set_writable(&folio, false);
                 }
             }
         }
