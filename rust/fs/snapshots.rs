@@ -9,9 +9,10 @@
 //! 3. `mapping->invalidate_lock`
 //! 4. [`Snapshots::lock`], called S
 //! 5. the folio lock
-//! 6. `mapping->i_mmap_rwsem`
-//! 7. page-table locks
-//! 8. [`Snapshots::store`]; `map_pages` holds it around 5 and 7, where it gets it and 5 only by trylock
+//! 6. [`Snapshots::refreshing`]
+//! 7. `mapping->i_mmap_rwsem`
+//! 8. page-table locks
+//! 9. [`Snapshots::store`]; `map_pages` holds it around 5 and 8, where it gets it and 5 only by trylock
 //!
 //! # Invariants
 //!
@@ -104,6 +105,10 @@ pub(crate) struct Snapshots {
     versions: Atomic<usize>,
     /// How many changes are filing a version, and want coverages that are up to date.
     filing: Atomic<usize>,
+    /// Held from [`Store::begin_refresh`] to [`Store::end_refresh`], between which the store gathers what one walk over the
+    /// mappings has seen: two at once would take part of that for all.
+    #[pin]
+    refreshing: Mutex<()>,
     #[pin]
     store: RwLock<Store<Page, MemCg>>,
 }
@@ -167,6 +172,7 @@ impl Snapshots {
             newest: Atomic::new(0),
             versions: Atomic::new(0),
             filing: Atomic::new(0),
+            refreshing <- new_mutex!((), "Snapshots::refreshing"),
             store <- RwLock::new(Store::new()),
         })
     }
@@ -497,6 +503,11 @@ impl Snapshots {
 
     /// Finds out which pages the mappings still cover of all snapshots that have lost some, in one go over the mappings.
     fn refresh_all(&self, inode: &Inode) {
+        let _refreshing = self.refreshing.lock();
+        if !self.store.read().is_stale() {
+            // Another one has done it meanwhile.
+            return;
+        }
         inode.mapping().with_vmas(0, usize::MAX, |vmas| {
             let mut next = self.store.write().begin_refresh(None);
             while next.is_some() {
@@ -590,7 +601,12 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
     let Ok(snapshot): Result<_, core::convert::Infallible> = snapshot;
     let snapshot = Arc::from(snapshot);
     if inode.mapping().any_writable() {
-        if let Err(err) = this.protect(inode, id, (pages.0, end), size) {
+        // Copied are the pages only when nobody can begin to store any more. Else a mapping could show a store that began
+        // when an earlier one, to a page that was copied already, had ended.
+        if let Err(err) = this
+            .protect(inode, id, (pages.0, end), size, false)
+            .and_then(|()| this.protect(inode, id, (pages.0, end), size, true))
+        {
             // Pages may have been stamped for a snapshot that will not be.
             this.modified.store(true, Relaxed);
             drop(lock);
@@ -603,8 +619,16 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
 }
 
 impl Snapshots {
-    /// Takes the pages from `pages.0` to before `pages.1` away from those who may be writing to them. S is held for writing.
-    fn protect(&self, inode: &Inode, id: Id, pages: (usize, usize), size: i64) -> Result {
+    /// Takes the pages from `pages.0` to before `pages.1` away from those who may be writing to them, and copies those that
+    /// are pinned if `copy`. S is held for writing.
+    fn protect(
+        &self,
+        inode: &Inode,
+        id: Id,
+        pages: (usize, usize),
+        size: i64,
+        copy: bool,
+    ) -> Result {
         let mapping = inode.mapping();
         let tail = usize::try_from(size >> PAGE_SHIFT).unwrap_or(usize::MAX);
         let mut next = pages.0;
@@ -643,14 +667,14 @@ impl Snapshots {
                         folio.zero_range(from, PAGE_SIZE);
                     }
                 }
-                if folio.has_other_users(1) {
+                if !folio.has_other_users(1) {
+                    mapping.set_writable(&folio, false);
+                } else if copy {
                     // It may be pinned for writing. Now is the last time that its contents are known.
                     self.keep(inode, &folio, Charge::Limited, |_| false)?;
                     inode.stats().eager_copies.add(1);
                     folio.set_stamp(id.epoch);
                     self.modified.store(true, Relaxed);
-                } else {
-                    mapping.set_writable(&folio, false);
                 }
             }
         }

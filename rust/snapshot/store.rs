@@ -309,13 +309,13 @@ impl<P: Clone, A: Clone> Store<P, A> {
     }
 
     /// Whether any coverage is stale.
-    #[cfg(test)]
     pub(crate) fn is_stale(&self) -> bool {
         self.stale != 0
     }
 
     /// Begins to refresh all coverages that are stale by now: then [`Store::see`] each mapping, and [`Store::end_refresh`].
-    /// No mapping may come or go meanwhile. This is for the snapshots from `from` on, a batch of them; returns where to go on.
+    /// No mapping may come or go meanwhile, nor another one begin. This is for the snapshots from `from` on, a batch of
+    /// them; returns where to go on.
     pub(crate) fn begin_refresh(&mut self, from: Option<Id>) -> Option<Id> {
         self.for_batch(from, |live, _| {
             live.seen = live.coverage.is_stale().then(Builder::new);
