@@ -56,3 +56,24 @@ why() {
 root_ready() {
 	step "build root" "$root" 4500 make_root
 }
+
+# add_packages PACKAGE...: install what no kernel is built with, so that the
+# kernels need not be built again for it.
+add_packages() {
+	local package missing=()
+
+	for package; do
+		[[ -e $root/var/lib/dpkg/info/$package.list ]] || missing+=("$package")
+	done
+	((${#missing[@]})) || return 0
+	inside && die "${missing[*]} is missing in the build root"
+	info "installing ${missing[*]} in the build root"
+	(
+		flock 9
+		# shellcheck disable=SC2016 # expanded by the inner shell
+		logged "$cache/log/add-packages.log" in_root sh -c '
+			apt-get -o Acquire::Check-Valid-Until=false update &&
+				exec env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+		' sh "${missing[@]}" 9>&-
+	) 9>"$root.lock" || die "cannot install ${missing[*]}"
+}
