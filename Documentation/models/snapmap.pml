@@ -645,6 +645,7 @@ inline punch(p)
 	inv_writer = false
 }
 
+#if WRITES > 0
 proctype writer()
 {
 	LOCALS;
@@ -672,6 +673,7 @@ proctype writer()
 	:: break
 	od
 }
+#endif
 
 /*
  * Who stores through a shared mapping.
@@ -772,6 +774,7 @@ inline store_once(p)
 	od
 }
 
+#if STORES > 0
 proctype storer()
 {
 	LOCALS;
@@ -788,6 +791,7 @@ proctype storer()
 	:: break
 	od
 }
+#endif
 
 /*
  * Who maps privately.
@@ -809,15 +813,19 @@ inline protect(copy)
 				if
 				:: copy ->
 					st = stamp[f];
-					keep(q, 1, false, false);
+					keep(q, 1, false, true);
 					d_step {
-						/* It has the bytes of when it was copied. */
-						LOOKUP(m, q);
-						want[m * NP + q] = VAL(n);
-						eager = eager | BIT(q);
 						st = 0;
-						stamp[f] = at[m];
-						modified = true
+						if
+						:: ok ->
+							/* It has the bytes of when it was copied. */
+							LOOKUP(m, q);
+							want[m * NP + q] = VAL(n);
+							eager = eager | BIT(q);
+							stamp[f] = at[m];
+							modified = true
+						:: else -> failed = true
+						fi
 					}
 				:: else
 				fi
@@ -825,7 +833,7 @@ inline protect(copy)
 			put()
 		:: else
 		fi;
-		q++
+		q = (failed -> size : q + 1)
 	:: q < size && !(mkw & BIT(q)) -> q++
 	:: q >= size -> break
 	od;
@@ -856,10 +864,15 @@ inline take()
 #endif
 	protect(true);
 #endif
+	skip;
 	d_step {
 		i = 0;
 		do
-		:: i < NP ->
+		:: i < NP && failed ->
+			/* There will be no mapping. */
+			want[m * NP + i] = 0;
+			i++
+		:: i < NP && !failed ->
 			if
 			:: !(eager & BIT(i)) -> want[m * NP + i] = CONTENT(i)
 			:: else
@@ -868,8 +881,11 @@ inline take()
 		:: else -> break
 		od;
 		eager = 0;
-		mapped[m] = true;
-		ORDERED;
+		mapped[m] = !failed;
+		if
+		:: failed -> modified = true
+		:: else -> ORDERED
+		fi;
 #ifndef S_DROPPED
 		s_writer = false
 #endif
@@ -1119,10 +1135,11 @@ proctype user(byte m)
 {
 	LOCALS;
 	byte h = NONE, q, left = ACCESSES;
+	bool failed;
 
 	take();
 	do
-	:: left > 0 -> left--;
+	:: left > 0 && !failed -> left--;
 		if
 		:: true -> fault(0)
 #if NP > 1

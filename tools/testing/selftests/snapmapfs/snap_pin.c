@@ -606,7 +606,7 @@ TEST(held_store_and_a_later_one)
 			;
 		/* Byte 0 of generation 1 is not the 1 that it was. */
 		ASSERT_TRUE(held_feed(&h, 0, 1, 0));
-		*(volatile char *)last = 2;
+		ASSERT_EQ(0, write_byte_or_sigbus(last, 2));
 		ASSERT_EQ(pid, waitpid(pid, NULL, 0));
 		ASSERT_FALSE(o->first == 1 && o->second == 2);
 		ASSERT_EQ(0, munmap(shared, o->s.len));
