@@ -40,7 +40,7 @@ PLAN = re.compile(r"1\.\.(\d+)\s*(?:#\s*SKIP\s*(.*))?$", re.IGNORECASE)
 class Test:
     """One program of the suite and what its source says about running it."""
 
-    def __init__(self, file, source):
+    def __init__(self, file, source, slow):
         self.file = file
         self.name = file.removesuffix(".sh")
         self.vm = ""
@@ -51,6 +51,7 @@ class Test:
                     self.vm = match[1]
                 if match := re.match(r"\s*(?://|#|/?\*)\s*timeout:\s*(\d+)", line):
                     self.seconds = int(match[1])
+        self.seconds *= slow
 
 
 class Report:
@@ -238,6 +239,7 @@ class Machine:
         self.tests = tests
         self.report = report
         self.mark = f"@{secrets.token_hex(4)}"
+        self.grace = GRACE_SECONDS * args.slow
         self.complaints = 0
         self.kernel_log = []
         self.scratch = tempfile.mkdtemp(prefix="tests.", dir=args.scratch)
@@ -247,6 +249,7 @@ class Machine:
         os.mkdir(add)
         shutil.copy(args.guest_script, os.path.join(add, "run-tests"))
         shutil.copy(args.complaints, os.path.join(add, "complaints"))
+        shutil.copy(args.filter, os.path.join(add, "filter"))
         with open(os.path.join(add, "list"), "w", encoding="utf-8") as file:
             file.writelines(f"{test.file} {test.seconds}\n" for test in tests)
         places = (
@@ -254,11 +257,11 @@ class Machine:
             if args.control
             else "SNAP_DIR=/mnt/snap PEER_DIR=/mnt/tmpfs SNAP_FSTYPE=snapmapfs"
         )
-        limit = BOOT_SECONDS + sum(test.seconds + GRACE_SECONDS for test in tests)
+        limit = BOOT_SECONDS + sum(test.seconds + self.grace for test in tests)
         self.command = [
             *args.vm.split(), "--timeout", str(limit), "--log", self.log, "--add", add,
             *options.split(), "--",
-            f"export {places}; sh /add/run-tests {self.mark} /add/complaints </add/list",
+            f"export {places}; sh /add/run-tests {self.mark} /add/complaints /add/filter </add/list",
         ]  # fmt: skip
 
     def run(self):
@@ -303,7 +306,7 @@ class Machine:
                 event, _, rest = line[len(self.mark) + 1 :].partition(" ")
                 if event == "begin":
                     program = Program(left.pop(0), self.report)
-                    deadline = time.monotonic() + program.test.seconds + GRACE_SECONDS
+                    deadline = time.monotonic() + program.test.seconds + self.grace
                 elif event == "dmesg":
                     self.kernel_log.append(rest)
                 elif event == "complaint":
@@ -313,8 +316,8 @@ class Machine:
                 elif event == "end":
                     program.end("ran out of time" if rest == "timeout" else rest)
                     program = None
-                    deadline = time.monotonic() + GRACE_SECONDS
-            status = process.wait(timeout=GRACE_SECONDS)
+                    deadline = time.monotonic() + self.grace
+            status = process.wait(timeout=self.grace)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
@@ -370,7 +373,7 @@ def find_tests(args, report):
         if not os.access(os.path.join(args.built, program), os.X_OK):
             report.fail(name, "does not compile")
             continue
-        tests.append(Test(program, path))
+        tests.append(Test(program, path, args.slow))
     return tests
 
 
@@ -380,9 +383,12 @@ def main():
     parser.add_argument("--built", required=True)
     parser.add_argument("--guest-script", required=True)
     parser.add_argument("--complaints", required=True)
+    parser.add_argument("--filter", required=True)
     parser.add_argument("--scratch", required=True)
     parser.add_argument("--vm", required=True)
     parser.add_argument("--jobs", type=int, default=2)
+    # How many times slower than usual the kernel is.
+    parser.add_argument("--slow", type=int, default=1)
     parser.add_argument("--control", action="store_true")
     parser.add_argument("patterns", nargs="*")
     args = parser.parse_args()
@@ -406,8 +412,15 @@ def main():
         signal.signal(number, interrupted)
     os.makedirs(args.scratch, exist_ok=True)
 
-    def run(options):
-        left = groups[options]
+    # A machine for each processor, whatever the kinds of machines are.
+    parts = [
+        (options, group[part :: args.jobs])
+        for options, group in groups.items()
+        for part in range(min(args.jobs, len(group)))
+    ]
+
+    def run(part):
+        options, left = part
         while left:
             report.remark(f"machine: {options or 'as usual'}, {len(left)} programs")
             machine = Machine(options, left, args, report)
@@ -418,7 +431,7 @@ def main():
 
     # Programs mostly wait or use one processor.
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for _ in pool.map(run, groups):
+        for _ in pool.map(run, parts):
             pass
     sys.exit(0 if report.close() else 1)
 

@@ -45,6 +45,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "slow.h"
 
 #include "../../../../include/uapi/linux/snapmapfs.h"
 

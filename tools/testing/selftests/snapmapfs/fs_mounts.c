@@ -217,7 +217,7 @@ TEST_F_TIMEOUT(leak, thousand_mounts, 280)
 	REMEMBER();
 	if (!fs_is_tmpfs())
 		EXPECT_EQ(0, self->objects);
-	for (i = 0; i < MOUNTS; i++)
+	for (i = 0; i < MOUNTS / slow(); i++)
 		ASSERT_EQ(0, one_life("m"))
 			TH_LOG("mount %d: %s", i, strerror(errno));
 	EXPECT_NOTHING_LOST();
@@ -231,7 +231,7 @@ TEST_F_TIMEOUT(leak, thousand_failed_mounts, 120)
 	};
 	int i, fd;
 
-	for (i = 0; i < MOUNTS + 50; i++) {
+	for (i = 0; i < MOUNTS / slow() + 50; i++) {
 		if (i == 50)
 			REMEMBER();
 		ASSERT_ERRNO(EINVAL, fs_mount("m", 0, bad[i % 4]));
@@ -285,7 +285,7 @@ TEST_F_TIMEOUT(leak, concurrent_mounts, 120)
 			if (pid[p])
 				continue;
 			snprintf(name, sizeof(name), "c%d", p);
-			for (i = 0; i < EACH; i++) {
+			for (i = 0; i < EACH / slow(); i++) {
 				int step = one_life(name);
 
 				if (step) {

@@ -42,6 +42,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "slow.h"
 
 /* What the checkers below return instead of the offset of a wrong byte. */
 #define SAME	((ssize_t)-1)
@@ -326,7 +327,7 @@ static inline bool seq_write(int fd, int page, long seq)
 static inline bool wait_for(const long *counter, long n)
 {
 	long start = __atomic_load_n(counter, __ATOMIC_ACQUIRE);
-	long end = now_ms() + 10000;
+	long end = now_ms() + 10000 * slow();
 
 	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) - start < n) {
 		if (now_ms() > end)

@@ -99,12 +99,12 @@ static void write_under_many(struct __test_metadata *_metadata, struct snap *s,
 	/* Each page is unmapped from all of them, and copied once. */
 	first = write_all(s, 1);
 	ASSERT_LE(0, first);
-	ASSERT_LT(first, 10000);
+	ASSERT_LT(first, 10000 * slow());
 	ASSERT_EQ(base + PAGES, pages_used(dir));
 	/* From then on the writer does not notice them. */
 	later = write_all(s, 10);
 	ASSERT_LE(0, later);
-	ASSERT_LT(later, 20 * alone + 200);
+	ASSERT_LT(later, 20 * alone + 200 * slow());
 	ASSERT_EQ(base + PAGES, pages_used(dir));
 	ASSERT_EQ(SAME, all_same(map, MANY));
 }
@@ -384,7 +384,7 @@ TEST_F(many, mappings_against_stores)
 		for (k = 0; k <= PAGES; k++)
 			__atomic_store_n((long *)(shared + k * page_size), i,
 					 __ATOMIC_RELAXED);
-	ASSERT_LT(now_ms() - start, 15000);
+	ASSERT_LT(now_ms() - start, 15000 * slow());
 	__atomic_store_n(&m.stop, true, __ATOMIC_RELEASE);
 	ASSERT_EQ(0, pthread_join(m.thread, NULL));
 	for (k = 0; k <= PAGES; k++)
