@@ -1024,6 +1024,8 @@ static int parse(int argc, char **argv)
 		longs[i].has_arg = !settings[i].flag;
 		longs[i].val = i + 1;
 	}
+	if (argc == 2 && !strcmp(argv[1], "--help"))
+		return -1;
 	options.seed = time(NULL) * 1000003ULL + getpid();
 	options.seconds = FOREVER;
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) > 0) {
