@@ -311,15 +311,16 @@ static void look(struct worker *w, struct map *m, unsigned int page)
 	bool grown = page >= s->end, loose;
 	uint64_t words[WORDS], skip[WORDS / 64];
 	unsigned int i, own = 0, again = 0;
-	uint64_t after = 0;
+	uint64_t before = 0, after = 0;
 	int there;
 
 	if (m->hidden)
 		return;
 	if (grown) {
 		lock(&s->lock);
+		before = ticket();
 		if (!p->first_touch)
-			p->first_touch = ticket();
+			p->first_touch = before;
 		there = fetch(w, at, words);
 		after = ticket();
 	} else {
@@ -345,9 +346,8 @@ static void look(struct worker *w, struct map *m, unsigned int page)
 			wrong_page(s, page, "SIGBUS where there was a page");
 		} else if (grown) {
 			if (page < all->nr_pages && !all->limited && !all->tight &&
-			    !may_have_ended(s->file, page * BLOCKS, p->first_touch))
+			    !may_have_ended(s->file, page * BLOCKS, before))
 				wrong_page(s, page, "SIGBUS within the live size, in a part brought by mremap");
-			p->first_touch = 0;
 		} else if (p->there == UNSEEN) {
 			if (!narrow(s, page, false))
 				wrong_page(s, page, "SIGBUS within the size");
