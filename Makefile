@@ -6,6 +6,7 @@
 # make test      boot it and run the selftests [KERNEL=stock|debug|kcsan] [TESTS=pattern]
 # make test-control  prove that the tests of the promises fail where there are none
 # make model     check the models of the protocol with spin [MODEL=pattern] [BIG=1]
+# make soak      torture the module for MINUTES=10 [KERNEL=stock]
 # make check     formatting, lints and the tests that need no kernel
 # make clean     remove what was built
 #
@@ -14,8 +15,9 @@
 
 KERNEL ?= stock
 TESTS ?=
+MINUTES ?= 10
 
-.PHONY: all run test test-control model check clean
+.PHONY: all run test test-control model soak check clean
 .DEFAULT_GOAL := all
 
 ifdef KDIR
@@ -39,6 +41,9 @@ test-control:
 
 model:
 	@set -f; scripts/model $(if $(BIG),--big) $(MODEL)
+
+soak:
+	@scripts/soak --kernel $(KERNEL) $(MINUTES)
 
 check:
 	@scripts/check
