@@ -204,6 +204,10 @@ pub(super) fn setattr(
     attr: &mut Attr,
 ) -> Result {
     inode::setattr_prepare(idmap, dentry, inode, attr)?;
+    // Before anything else changes, since it may fail. With a new size comes no other mode as far as a list knows it.
+    if let Some(mode) = attr.mode() {
+        acl::chmod(idmap, dentry, inode, mode)?;
+    }
     let mut resized = None;
     if let Some(size) = attr.size().filter(|_| inode.is_regular()) {
         resized = Some(size != inode.size());
@@ -211,9 +215,6 @@ pub(super) fn setattr(
         file::set_size(inode, size)?;
     }
     inode::setattr_copy(idmap, inode, attr);
-    if attr.has_mode() {
-        acl::chmod(idmap, dentry, inode)?;
-    }
     // Setting the size that the file has already does not by itself count as a change.
     if resized != Some(false) {
         inode.set_ctime_current();

@@ -61,16 +61,17 @@ pub(crate) fn create<T: FileSystem>(dir: &Inode<T>, inode: &New<T>) -> Result {
     Ok(())
 }
 
-/// Adapts the list of an inode whose mode has been changed (`posix_acl_chmod`).
+/// Adapts the list of an inode whose mode is about to become `mode` (`posix_acl_chmod`).
 ///
-/// Errors: `ENOMEM`.
+/// Errors: `ENOMEM`; then nothing has changed.
 pub(crate) fn chmod<T: FileSystem>(
     idmap: &MntIdmap,
     dentry: &Dentry<T>,
-    inode: &Locked<T>,
+    _inode: &Locked<T>,
+    mode: u16,
 ) -> Result {
     // SAFETY: All objects are live, and the inode is locked.
-    to_result(unsafe { bindings::posix_acl_chmod(idmap.as_ptr(), dentry.as_ptr(), inode.mode()) })
+    to_result(unsafe { bindings::posix_acl_chmod(idmap.as_ptr(), dentry.as_ptr(), mode) })
 }
 
 /// Sets a list, and the mode that follows from it (`simple_set_acl`).

@@ -563,9 +563,9 @@ impl Attr {
         (self.0.ia_valid & bindings::ATTR_SIZE != 0).then_some(self.0.ia_size)
     }
 
-    /// Returns whether the mode is to be set.
-    pub(crate) fn has_mode(&self) -> bool {
-        self.0.ia_valid & bindings::ATTR_MODE != 0
+    /// Returns the mode to be set, if there is one.
+    pub(crate) fn mode(&self) -> Option<u16> {
+        (self.0.ia_valid & bindings::ATTR_MODE != 0).then_some(self.0.ia_mode)
     }
 }
 
