@@ -20,3 +20,5 @@ pub(crate) type Epoch = usize;
 pub mod model;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod threads;
