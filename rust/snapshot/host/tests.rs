@@ -14,6 +14,8 @@ use super::{
     Builder,
     Claim,
     Found,
+    Freed,
+    Id,
     LiveSlot,
     Slot,
     Store, //
@@ -243,6 +245,126 @@ fn any_passes_over_what_is_not_seen() {
     assert!(store.any(1, 200_000, 1));
     assert!(store.any(0, 99_999, 1));
     assert!(!store.any(1, 99_999, 1));
+}
+
+/// A store with versions of `0..pages` that two snapshots of epoch 1 see, and the first one owns.
+fn large(pages: usize) -> (Store<usize, ()>, [Id; 2]) {
+    sys::set_limit(usize::MAX);
+    let mut store = Store::new();
+    let ids = [0; 2].map(|_| store.insert(1, 0, pages, (), LiveSlot::new()));
+    for page in 0..pages {
+        assert_eq!(store.claim(page, 0), Claim::By(ids[0]));
+        store.file(page, 0, 1, Found::Page(page), ids[0], Slot::new());
+    }
+    (store, ids)
+}
+
+/// Calls `f` until it says that all is done. Returns how often, and how many pages came out.
+fn batches(mut f: impl FnMut(&mut Freed<usize, ()>) -> bool) -> (usize, usize) {
+    let (mut n, mut pages) = (0, 0);
+    loop {
+        let mut freed = Freed::new();
+        let calls = sys::calls();
+        let done = f(&mut freed);
+        assert!(sys::calls() - calls <= 8 * 32);
+        n += 1;
+        pages += freed.len();
+        assert!(n < 10_000, "no end");
+        if done {
+            return (n, pages);
+        }
+    }
+}
+
+/// However much there is to do, the lock is held for a batch of it at a time, and the batches are not much too short.
+#[test]
+fn batches_are_short() {
+    let (mut store, [a, b]) = large(1000);
+    let mut shared = false;
+    let mut strip = |store: &mut Store<_, _>, id, first, end| {
+        shared = false;
+        let mut next = first;
+        let (n, pages) = batches(|freed| store.strip(id, &mut next, end, &mut shared, freed));
+        (n, pages, shared)
+    };
+    // Nothing is lost yet.
+    let (n, pages, shared) = strip(&mut store, a, 0, 1000);
+    assert!(n <= 1000 / 32 + 1 && pages == 0 && !shared);
+    // What the other one needs is passed on.
+    let mut seen = Builder::new();
+    seen.add(500, 1000);
+    store.mark_stale(a);
+    store.refresh(a, &seen);
+    let (n, pages, shared) = strip(&mut store, a, 0, 500);
+    assert!(n <= 3 * 500 / 32 + 1 && pages == 0 && shared);
+    let (n, pages) = batches(|freed| store.disown(a, freed));
+    assert!(n <= 2 * 1000 / 32 + 1 && pages == 0);
+    assert_eq!(store.count(), 1000);
+    // What it lost, too, goes. The rest is not looked at.
+    store.mark_stale(b);
+    store.refresh(b, &seen);
+    let (n, pages, shared) = strip(&mut store, b, 0, 400);
+    assert!(n <= 4 * 400 / 32 + 1 && pages == 400 && !shared);
+    assert_eq!(store.pages(), 600);
+    for id in [b, a] {
+        store.retire(id);
+        let (n, _) = batches(|freed| store.drain(id, freed));
+        assert!(n <= 2 * 1000 / 32 + 1);
+    }
+    assert_eq!(store.count(), 0);
+}
+
+/// Who looks for an heir among many that do not cover the page counts them as work.
+#[test]
+fn many_that_do_not_cover_a_page() {
+    let mut store = Store::<usize, ()>::new();
+    let owner = store.insert(1, 0, 100, (), LiveSlot::new());
+    for _ in 0..20 {
+        store.insert(1, 500, 501, (), LiveSlot::new());
+    }
+    for page in 0..100 {
+        store.file(page, 0, 1, Found::Page(page), owner, Slot::new());
+    }
+    store.retire(owner);
+    let (n, pages) = batches(|freed| store.drain(owner, freed));
+    assert_eq!((n, pages), (51, 100));
+}
+
+/// An empty entry of an older snapshot does not hide a version behind it.
+#[test]
+fn entries_without_a_page() {
+    let mut file = full();
+    file.take(0, PAGES, PAGES);
+    file.change(5, false);
+    file.take(0, PAGES, PAGES);
+    file.change(5, false);
+    assert_eq!(file.store.pages(), 2);
+    for n in 0..2 {
+        file.unmap(n, 0, (4, 6));
+        file.settle();
+        assert_eq!(file.store.pages(), 1 - n);
+        file.check();
+    }
+}
+
+/// A version that only a newer snapshot sees is not looked at for an older one.
+#[test]
+fn strip_leaves_what_is_not_seen() {
+    let mut file = full();
+    file.take(0, PAGES, PAGES);
+    file.unmap(0, 0, (5, 6));
+    file.settle();
+    file.change(5, false);
+    file.take(0, PAGES, PAGES);
+    file.change(5, false);
+    assert_eq!(file.store.pages(), 1);
+    let (mut next, mut shared) = (5, false);
+    let id = file.snapshots[0].id;
+    assert!(file
+        .store
+        .strip(id, &mut next, 6, &mut shared, &mut Freed::new()));
+    assert!(!shared);
+    file.check();
 }
 
 #[test]
