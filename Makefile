@@ -7,6 +7,8 @@
 # make test-control  prove that the tests of the promises fail where there are none
 # make model     check the models of the protocol with spin [MODEL=pattern] [BIG=1]
 # make check     formatting, lints and the tests that need no kernel
+# make fuzz      fuzz the version store [SECONDS=60]
+# make host-long the long tests of it that need no kernel [SECONDS=600]
 # make clean     remove what was built
 #
 # All but KDIR=... needs root and no more: compilers, kernel and QEMU are put
@@ -15,7 +17,7 @@
 KERNEL ?= stock
 TESTS ?=
 
-.PHONY: all run test test-control model check clean
+.PHONY: all run test test-control model check fuzz host-long clean
 .DEFAULT_GOAL := all
 
 ifdef KDIR
@@ -42,6 +44,12 @@ model:
 
 check:
 	@scripts/check
+
+fuzz:
+	@scripts/host fuzz $(or $(SECONDS),60)
+
+host-long:
+	@scripts/host long $(or $(SECONDS),600)
 
 clean:
 	rm -rf build

@@ -686,7 +686,7 @@ impl File {
         &mut self,
         f: impl FnOnce(&mut Store<Rc<Content>, Rc<usize>>, &mut Freed<Rc<Content>, Rc<usize>>) -> bool,
     ) -> bool {
-        let before = self.store.pages();
+        let before = self.kept();
         let mut freed = Freed::new();
         let calls = sys::calls();
         let done = f(&mut self.store, &mut freed);
@@ -697,8 +697,18 @@ impl File {
             "{calls} look-ups"
         );
         self.newest = self.store.newest();
-        assert_eq!(before - self.store.pages(), freed.len());
+        // No page is dropped with the lock held.
+        assert_eq!(self.kept(), before);
+        let pages = freed.len();
+        drop(freed);
+        assert_eq!(self.kept(), before - pages);
         done
+    }
+
+    /// The number of pages in the store.
+    fn kept(&self) -> usize {
+        let there = |page: &&Weak<Content>| page.strong_count() != 0;
+        self.pages.iter().filter(there).count()
     }
 
     fn get(&mut self, id: Id) -> &mut Snapshot {
@@ -719,18 +729,16 @@ impl File {
         let needed: Vec<_> = self.versions.iter().filter(|v| self.is_needed(v)).collect();
         let pages = needed.iter().filter(|v| v.content != 0).count();
         assert!(store.count() >= needed.len());
-        assert!(store.pages() >= pages);
+        assert!(self.kept() >= pages);
         let exact = self.jobs.is_empty() && self.rounded == 0;
         if exact {
-            assert_eq!(store.pages(), pages);
+            assert_eq!(self.kept(), pages);
             assert!(self.stripped || store.count() == needed.len());
         }
         for page in 0..PAGES {
             let newest = needed.iter().filter(|v| v.page == page).map(|v| v.hi).max();
             self.check_page(page, newest.unwrap_or(0), exact && !self.stripped);
         }
-        let there = self.pages.iter().filter(|page| page.strong_count() != 0);
-        assert_eq!(there.count(), store.pages());
     }
 
     fn is_needed(&self, v: &Version) -> bool {
