@@ -752,14 +752,14 @@ impl File {
         let covered = || (0..PAGES).filter(|page| s.covered[*page]);
         let (first, end) = store.hull(s.id).unwrap();
         assert_eq!(covered().next(), (first < end).then_some(first));
-        assert_eq!(covered().last(), (first < end).then(|| end - 1));
+        assert_eq!(covered().next_back(), (first < end).then(|| end - 1));
         let account = store.account(s.id).unwrap();
         assert!(Rc::ptr_eq(&account, &s.account));
         let found: Vec<_> = (0..PAGES).map(|p| store.lookup(p, s.id.epoch)).collect();
-        for page in 0..PAGES {
+        for (page, found) in found.iter().enumerate() {
             assert_eq!(store.covers(s.id, page), s.covered[page]);
             if s.covered[page] {
-                let shown = match &found[page] {
+                let shown = match found {
                     Some(Found::Page(p)) => **p,
                     Some(Found::Hole) => 0,
                     None => self.live[page],

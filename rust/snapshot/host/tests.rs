@@ -124,8 +124,8 @@ proptest! {
             prop_assert!(coverage.is_stale());
             coverage.shrink(&builder);
             prop_assert!(!coverage.is_stale());
-            for page in 0..PAGES {
-                prop_assert_eq!(coverage.contains(page), set[page]);
+            for (page, there) in set.iter().enumerate() {
+                prop_assert_eq!(coverage.contains(page), *there);
             }
             let (first, end) = coverage.hull();
             prop_assert_eq!(set.iter().position(|page| *page), (first < end).then_some(first));
@@ -365,6 +365,18 @@ fn strip_leaves_what_is_not_seen() {
         .strip(id, &mut next, 6, &mut shared, &mut Freed::new()));
     assert!(!shared);
     file.check();
+}
+
+/// What goes in the middle of a refresh is not counted as stale twice, or for ever.
+#[test]
+fn retired_in_the_middle_of_a_refresh() {
+    let (mut store, [a, b]) = large(1);
+    store.mark_stale(a);
+    store.begin_refresh(None);
+    store.retire(a);
+    store.end_refresh(None);
+    assert!(!store.is_stale());
+    assert_eq!(store.claim(0, 0), Claim::By(b));
 }
 
 #[test]

@@ -120,6 +120,9 @@ impl Drop for PageGuard<'_> {
     }
 }
 
+/// A mapping with its range.
+type Vma = (Arc<Mapping>, (usize, usize));
+
 struct File {
     broken: Broken,
     /// Whether a check failed. A thread of loom must not panic.
@@ -136,8 +139,8 @@ struct File {
     folios: [PageLock; PAGES],
     stamps: [AtomicUsize; PAGES],
     data: [AtomicUsize; PAGES],
-    /// Each mapping with its range, and `i_mmap_rwsem`.
-    vmas: RwLock<Vec<(Arc<Mapping>, (usize, usize))>>,
+    /// All mappings, and `i_mmap_rwsem`.
+    vmas: RwLock<Vec<Vma>>,
 }
 
 impl File {
