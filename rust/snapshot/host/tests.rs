@@ -233,7 +233,7 @@ fn any_passes_over_what_is_not_seen() {
     change_all(&mut file);
     file.take(0, PAGES, PAGES);
     let epoch = file.snapshots[1].id.epoch;
-    assert!(!file.store.any(0, 31, epoch));
+    assert!(!file.store.any(0, PAGES - 1, epoch));
 
     let mut store = Store::<u8, ()>::new();
     let old = store.insert(1, 0, 200_000, (), LiveSlot::new());
