@@ -8,6 +8,8 @@
 # make model     check the models of the protocol with spin [MODEL=pattern] [BIG=1]
 # make soak      torture the module for MINUTES=10 [KERNEL=stock]
 # make check     formatting, lints and the tests that need no kernel
+# make fuzz      fuzz the version store [SECONDS=60]
+# make host-long the long tests of it that need no kernel [SECONDS=600]
 # make clean     remove what was built
 #
 # All but KDIR=... needs root and no more: compilers, kernel and QEMU are put
@@ -17,7 +19,7 @@ KERNEL ?= stock
 TESTS ?=
 MINUTES ?= 10
 
-.PHONY: all run test test-control model soak check clean
+.PHONY: all run test test-control model soak fuzz host-long check clean
 .DEFAULT_GOAL := all
 
 ifdef KDIR
@@ -47,6 +49,12 @@ soak:
 
 check:
 	@scripts/check
+
+fuzz:
+	@scripts/host fuzz $(or $(SECONDS),60)
+
+host-long:
+	@scripts/host long $(or $(SECONDS),600)
 
 clean:
 	rm -rf build

@@ -3,6 +3,7 @@
 //! `rust/snapshot.rs` for the host: the same files, with the standard library in place of the kernel.
 
 #![allow(dead_code, unused_imports)]
+#![forbid(unsafe_code)]
 
 #[path = "../coverage.rs"]
 mod coverage;
@@ -15,5 +16,9 @@ pub(crate) use store::{Claim, Found, Freed, Id, LiveSlot, Slot, Store};
 
 pub(crate) type Epoch = usize;
 
+#[cfg(any(test, feature = "arbitrary"))]
+pub mod model;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod threads;
