@@ -5,6 +5,7 @@
 # make run       boot that kernel in a virtual machine and run the demo
 # make test      boot it and run the selftests [KERNEL=stock] [TESTS=pattern]
 # make test-control  prove that the tests of the promises fail where there are none
+# make suites    run other people's test suites there and on tmpfs, and compare [SUITES=pattern]
 # make check     formatting, lints and the tests that need no kernel
 # make clean     remove what was built
 #
@@ -13,8 +14,9 @@
 
 KERNEL ?= stock
 TESTS ?=
+SUITES ?=
 
-.PHONY: all run test test-control check clean
+.PHONY: all run test test-control suites check clean
 .DEFAULT_GOAL := all
 
 ifdef KDIR
@@ -35,6 +37,9 @@ test:
 
 test-control:
 	@set -f; scripts/test --kernel $(KERNEL) --control $(TESTS)
+
+suites:
+	@set -f; scripts/suites --kernel $(KERNEL) $(SUITES)
 
 check:
 	@scripts/check
