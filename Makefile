@@ -7,6 +7,7 @@
 # make test-control  prove that the tests of the promises fail where there are none
 # make model     check the models of the protocol with spin [MODEL=pattern] [BIG=1]
 # make soak      torture the module for MINUTES=10 [KERNEL=stock]
+# make suites    run other people's test suites there and on tmpfs, and compare [SUITES=pattern]
 # make check     formatting, lints and the tests that need no kernel
 # make fuzz      fuzz the version store [SECONDS=60]
 # make host-long the long tests of it that need no kernel [SECONDS=600]
@@ -19,7 +20,9 @@ KERNEL ?= stock
 TESTS ?=
 MINUTES ?= 10
 
-.PHONY: all run test test-control model soak fuzz host-long check clean
+.PHONY: all run test test-control model soak fuzz host-long suites check clean
+SUITES ?=
+
 .DEFAULT_GOAL := all
 
 ifdef KDIR
@@ -46,6 +49,9 @@ model:
 
 soak:
 	@scripts/soak --kernel $(KERNEL) $(MINUTES)
+
+suites:
+	@set -f; scripts/suites --kernel $(KERNEL) $(SUITES)
 
 check:
 	@scripts/check
