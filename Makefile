@@ -5,6 +5,7 @@
 # make run       boot that kernel in a virtual machine and run the demo
 # make test      boot it and run the selftests [KERNEL=stock] [TESTS=pattern]
 # make test-control  prove that the tests of the promises fail where there are none
+# make bench     measure it beside tmpfs and others [KERNEL=stock]
 # make check     formatting, lints and the tests that need no kernel
 # make clean     remove what was built
 #
@@ -14,7 +15,7 @@
 KERNEL ?= stock
 TESTS ?=
 
-.PHONY: all run test test-control check clean
+.PHONY: all run test test-control bench check clean
 .DEFAULT_GOAL := all
 
 ifdef KDIR
@@ -35,6 +36,9 @@ test:
 
 test-control:
 	@set -f; scripts/test --kernel $(KERNEL) --control $(TESTS)
+
+bench:
+	@scripts/bench --kernel $(KERNEL)
 
 check:
 	@scripts/check
