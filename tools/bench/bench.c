@@ -37,12 +37,13 @@ static const struct bench benches[] = {
 	{ "exec", bench_exec, 0 },
 	{ "snapshot", bench_snapshot, FEW },
 	{ "store", bench_store, FEW },
-	{ "many", bench_many, FEW },
-	{ "instants", bench_instants, FEW },
-	{ "processes", bench_processes, FEW },
+	{ "many", bench_many, FEW | ONCE },
+	{ "instants", bench_instants, FEW | ONCE },
+	{ "processes", bench_processes, FEW | ONCE },
 	{ "gc", bench_gc, FEW | ONCE },
 	{ "stall", bench_stall, FEW | ONCE },
 	{ "view", bench_view, ONCE },
+	{ "parallel", bench_parallel, FEW },
 };
 
 _Noreturn void die(const char *what)

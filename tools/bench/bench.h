@@ -48,6 +48,7 @@ struct bench {
 #define FEW 1
 /* Called once, and does all runs itself. */
 #define ONCE 2
+#define for_all_runs(run) for ((run)->number = -1; (run)->number < (run)->runs; (run)->number++)
 
 void bench_write(struct run *run);
 void bench_extend(struct run *run);
@@ -63,6 +64,7 @@ void bench_processes(struct run *run);
 void bench_gc(struct run *run);
 void bench_stall(struct run *run);
 void bench_view(struct run *run);
+void bench_parallel(struct run *run);
 
 /* Values of which the median counts. */
 struct series {

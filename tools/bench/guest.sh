@@ -19,7 +19,7 @@ for fs in "$@"; do
 	ramfs) mount -t ramfs none "$dir" ;;
 	xfs | btrfs)
 		modprobe "$fs"
-		[ -e /dev/ram0 ] || modprobe brd rd_nr=2 rd_size=409600
+		[ -e /dev/ram0 ] || modprobe brd rd_nr=2 rd_size=1572864
 		disk=/dev/ram0
 		[ "$fs" = xfs ] || disk=/dev/ram1
 		mkfs."$fs" -q $disk >/dev/null

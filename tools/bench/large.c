@@ -27,8 +27,6 @@
 #define CHANGES 256L
 #define STRIDE (PAGES / CHANGES)
 
-#define for_all_runs(run) for ((run)->number = -1; (run)->number < (run)->runs; (run)->number++)
-
 /* A number in /proc/meminfo, in bytes. */
 static double counted(const char *name)
 {

@@ -16,21 +16,24 @@
 #include <unistd.h>
 #include "bench.h"
 
-/* Each mapping is of these pages. The last is what tells two instants apart. */
-#define PAGES 16L
-#define MEASURED (PAGES - 1)
-#define LEN (PAGES * PAGE)
+/*
+ * It takes long to make many mappings, so each run has some of the pages of the
+ * same mappings: what comes first for one page says nothing of the next. The last
+ * page is what tells two instants apart.
+ */
+#define PER_RUN 4L
 #define MOST 10000
 #define MOST_PROCESSES 1000
 
+static long pages;
 static char *maps[MOST];
 static pid_t children[MOST_PROCESSES];
 
 static char *map_and_touch(int fd)
 {
-	char *at = map(fd, LEN, PROT_READ, MAP_PRIVATE);
+	char *at = map(fd, pages * PAGE, PROT_READ, MAP_PRIVATE);
 
-	touch(at, PAGES);
+	touch(at, pages);
 	return at;
 }
 
@@ -55,13 +58,14 @@ static long statistic(struct run *run, const char *name)
 	return value;
 }
 
-static double write_all(int fd)
+/* Writes the pages of a run. */
+static double write_some(struct run *run)
 {
 	double start = now();
 
-	for (long i = 0; i < MEASURED; i++)
-		put(fd, buffer, PAGE, i * PAGE);
-	return (now() - start) / MEASURED;
+	for (long i = 0; i < PER_RUN; i++)
+		put(run->fd, buffer, PAGE, ((run->number + 1) * PER_RUN + i) * PAGE);
+	return (now() - start) / PER_RUN;
 }
 
 static void make(struct run *run, int count, bool instants)
@@ -69,14 +73,14 @@ static void make(struct run *run, int count, bool instants)
 	for (int i = 0; i < count; i++) {
 		maps[i] = map_and_touch(run->fd);
 		if (instants)
-			put(run->fd, buffer, 1, (PAGES - 1) * PAGE);
+			put(run->fd, buffer, 1, (pages - 1) * PAGE);
 	}
 }
 
 static void drop(int count)
 {
 	for (int i = 0; i < count; i++)
-		unmap(maps[i], LEN);
+		unmap(maps[i], pages * PAGE);
 }
 
 /* Lets each of @processes make its part of @count mappings, of its own. */
@@ -118,57 +122,58 @@ static void drop_elsewhere(int processes)
 
 enum where { HERE, INSTANTS, ELSEWHERE };
 
-static void many(struct run *run, int count, enum where where)
+static void write_to_mapped(struct run *run, int count, enum where where)
 {
-	static const char * const how[] = {
-		"%s write 4 KiB, %d mappings", "%s write 4 KiB, %d mappings of as many instants",
-		"%s write 4 KiB, %d mappings in %d processes",
-	};
 	int processes = count < MOST_PROCESSES ? count : MOST_PROCESSES;
-	struct series first = {}, second = {}, copies = {};
-	int batches = count <= 100 ? BATCHES : count <= 1000 ? 3 : 1;
+	char how[64];
 
-	fill(run->fd, PAGES);
-	for (int i = 0; i < batches; i++) {
-		long copied;
+	if (where == ELSEWHERE)
+		sprintf(how, "%d mappings in %d processes", count, processes);
+	else if (where == INSTANTS)
+		sprintf(how, "%d mappings of as many instants", count);
+	else
+		sprintf(how, "%d mappings", count);
+	pages = (run->runs + 1) * PER_RUN + 1;
+	fill(run->fd, pages);
+	if (where == ELSEWHERE)
+		make_elsewhere(run, count, processes);
+	else
+		make(run, count, where == INSTANTS);
+	settle();
+	for_all_runs(run) {
+		long copied = statistic(run, "pages_copied");
+		double first = write_some(run);
 
-		if (where == ELSEWHERE)
-			make_elsewhere(run, count, processes);
-		else
-			make(run, count, where == INSTANTS);
-		settle();
-		copied = statistic(run, "pages_copied");
-		add(&first, write_all(run->fd));
-		add(&copies, (double)(statistic(run, "pages_copied") - copied) / MEASURED);
-		add(&second, write_all(run->fd));
-		if (where == ELSEWHERE)
-			drop_elsewhere(processes);
-		else
-			drop(count);
-		settle();
+		copied = statistic(run, "pages_copied") - copied;
+		report(run, "ns", first, "first write 4 KiB, %s", how);
+		report(run, "ns", write_some(run), "second write 4 KiB, %s", how);
+		if (count == MOST)
+			report(run, "copies/page", (double)copied / PER_RUN, "copies, %s", how);
 	}
-	report_median(run, "ns", &first, how[where], "first", count, processes);
-	report_median(run, "ns", &second, how[where], "second", count, processes);
-	if (where == HERE && count == MOST)
-		report_median(run, "copies/page", &copies, "copies, %d mappings of one instant", count);
+	if (where == ELSEWHERE)
+		drop_elsewhere(processes);
+	else
+		drop(count);
+	settle();
 }
 
 void bench_many(struct run *run)
 {
 	for (int count = 1; count <= MOST; count *= 10)
-		many(run, count, HERE);
+		write_to_mapped(run, count, HERE);
 }
 
 void bench_instants(struct run *run)
 {
-	static const int counts[] = { 1, 10, 100, 1000, 2000, 10000 };
+	/* Making them takes time in proportion to the square: each change visits all before. */
+	static const int counts[] = { 1, 10, 100, 1000, 2000 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
-		many(run, counts[i], INSTANTS);
+		write_to_mapped(run, counts[i], INSTANTS);
 }
 
 void bench_processes(struct run *run)
 {
 	for (int count = 1; count <= MOST; count *= 10)
-		many(run, count, ELSEWHERE);
+		write_to_mapped(run, count, ELSEWHERE);
 }
