@@ -177,12 +177,17 @@ fn clear_tail(change: &Change<'_>, inode: &Inode, size: i64) -> Result {
     Ok(())
 }
 
-/// Takes the pages from `first` to before `end` out of the page cache.
-fn discard_range(change: &Change<'_>, inode: &Inode, first: usize, end: usize) {
+/// Calls `f` with each page from `first` to before `end` that is in the page cache, locked, until it fails.
+fn for_each_page(
+    inode: &Inode,
+    first: usize,
+    end: usize,
+    mut f: impl FnMut(LockedFolio) -> Result,
+) -> Result {
     let mapping = inode.mapping();
     let mut next = first;
     let Some(last) = end.checked_sub(1) else {
-        return;
+        return Ok(());
     };
     while next <= last {
         let batch = mapping.batch(&mut next, last);
@@ -191,11 +196,20 @@ fn discard_range(change: &Change<'_>, inode: &Inode, first: usize, end: usize) {
         }
         for index in batch.into_indices() {
             if let Some(folio) = mapping.lock(index) {
-                change.discard(&folio);
+                f(folio)?;
             }
         }
         task::cond_resched();
     }
+    Ok(())
+}
+
+/// Takes the pages from `first` to before `end` out of the page cache.
+fn discard_range(change: &Change<'_>, inode: &Inode, first: usize, end: usize) {
+    let _ = for_each_page(inode, first, end, |folio| {
+        change.discard(&folio);
+        Ok(())
+    });
 }
 
 /// Finds the page `index` for somebody who will write all or part of it, or adds it. It is locked and settled.
@@ -520,74 +534,45 @@ fn reserve(inode: &Inode, first: usize, end: usize) -> Result {
 
 /// Takes back what [`reserve`] added, and nobody has used.
 fn unreserve(inode: &Inode, first: usize, end: usize) {
-    let mapping = inode.mapping();
-    let mut next = first;
-    let Some(last) = end.checked_sub(1) else {
-        return;
-    };
-    while next <= last {
-        let batch = mapping.batch(&mut next, last);
-        if batch.is_empty() {
-            break;
-        }
-        for index in batch.into_indices() {
-            if let Some(folio) = mapping.lock(index) {
-                if !folio.is_uptodate() {
-                    let charged = folio.is_dirty();
-                    let _ = mapping.remove(&folio);
-                    if charged {
-                        inode.space().uncharge(1);
-                    }
-                }
+    let _ = for_each_page(inode, first, end, |folio| {
+        if !folio.is_uptodate() {
+            let charged = folio.is_dirty();
+            let _ = inode.mapping().remove(&folio);
+            if charged {
+                inode.space().uncharge(1);
             }
         }
-    }
+        Ok(())
+    });
 }
 
-/// Settles the pages that have some of the bytes from `start` to before `end`, so that changing them later under the same
-/// [`Change`] cannot fail. `ENOSPC`, `ENOMEM`.
-fn settle_range(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Result {
-    let Some(last) = end.checked_sub(1).map(|last| page_of(last).0) else {
-        return Ok(());
-    };
-    let mapping = inode.mapping();
-    let mut next = page_of(start).0;
-    while next <= last {
-        let batch = mapping.batch(&mut next, last);
-        if batch.is_empty() {
-            break;
-        }
-        for index in batch.into_indices() {
-            if let Some(mut folio) = mapping.lock(index) {
-                if folio.is_uptodate() {
-                    change.settle(&mut folio, 1, Charge::Limited)?;
-                }
-            }
-        }
-        task::cond_resched();
-    }
-    Ok(())
-}
-
-/// Turns the bytes from `start` to before `end`, whose pages are settled, into zeros, and keeps the pages.
+/// Turns the bytes from `start` to before `end` into zeros, and keeps the pages. `ENOSPC`, `ENOMEM`; then nothing has
+/// changed.
 fn zero_range(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Result {
-    let mapping = inode.mapping();
-    let mut pos = start;
-    while pos < end {
-        let (index, offset) = page_of(pos);
-        let len = usize::try_from(end - pos)
-            .unwrap_or(PAGE_SIZE)
-            .min(PAGE_SIZE - offset);
-        if let Some(mut folio) = mapping.lock(index) {
-            if folio.is_uptodate() {
-                change.settle(&mut folio, 1, Charge::Anyway)?;
-                folio.zero_range(offset, len);
-            }
+    let (first, head) = page_of(start);
+    let (last, tail) = page_of(end);
+    let after = if tail != 0 { last + 1 } else { last };
+    // All are settled before any changes. One that has to be settled again was replaced or has moved meanwhile, and needs no
+    // more than the entry it has.
+    for_each_page(inode, first, after, |mut folio| {
+        if folio.is_uptodate() {
+            change.settle(&mut folio, 1, Charge::Limited)?;
         }
-        pos += len as u64;
-        task::cond_resched();
-    }
-    Ok(())
+        Ok(())
+    })?;
+    for_each_page(inode, first, after, |mut folio| {
+        if folio.is_uptodate() {
+            change.settle(&mut folio, 1, Charge::Anyway)?;
+            let from = if folio.index() == first { head } else { 0 };
+            let to = if folio.index() == last {
+                tail
+            } else {
+                PAGE_SIZE
+            };
+            folio.zero_range(from, to - from);
+        }
+        Ok(())
+    })
 }
 
 /// Ends an fallocate that has reserved its pages: clears them if `zero`, and makes the file `size` long if it is not yet.
@@ -600,7 +585,6 @@ fn fill(inode: &Locked, start: u64, end: u64, zero: bool, size: Option<i64>) -> 
         clear_tail(&change, inode, old)?;
     }
     if zero {
-        settle_range(&change, inode, start, end)?;
         zero_range(&change, inode, start, end)?;
     }
     if let Some(size) = size {

@@ -111,18 +111,23 @@ impl Private {
     /// A page that was not mapped when the snapshot was taken: it is as it was when it is first touched.
     fn first_touch(inode: &Inode, snapshot: &Snapshot, vmf: &mut VmFault) -> Fault {
         let page = vmf.index();
-        if let Some(folio) = snapshot.touched(page) {
-            return Fault::Page(folio);
+        if let Some(found) = snapshot.touched(page) {
+            return Self::serve(inode, snapshot, page, found);
         }
-        match vmf.live() {
-            Fault::Live(folio) => match snapshot.touched(page) {
-                Some(kept) => Fault::Page(kept),
-                None => match snapshot.touch(inode, &folio) {
-                    Ok(kept) => Fault::Page(kept),
-                    Err(err) => Fault::Code(error_code(err)),
+        let kept = if page < size_in_pages(inode.size()) && inode.mapping().get(page).is_none() {
+            snapshot.touch_hole(page)
+        } else {
+            match vmf.live() {
+                Fault::Live(folio) => match snapshot.touched(page) {
+                    Some(found) => Ok(found),
+                    None => snapshot.touch(inode, &folio),
                 },
-            },
-            other => other,
+                other => return other,
+            }
+        };
+        match kept {
+            Ok(found) => Self::serve(inode, snapshot, page, found),
+            Err(err) => Fault::Code(error_code(err)),
         }
     }
 }
@@ -153,7 +158,7 @@ impl PrivateMapping for Private {
             if let Some(found) = this.find(page, snapshot.epoch()) {
                 return Self::serve(inode, snapshot, page, found);
             }
-            if mapping.nr_pages() < size_in_pages(inode.size()) && mapping.get(page).is_none() {
+            if page < size_in_pages(inode.size()) && mapping.get(page).is_none() {
                 // A hole. If it was made just now, the version was filed before the page went.
                 smp_rmb();
                 let found = this.find(page, snapshot.epoch());
@@ -211,6 +216,10 @@ impl PrivateMapping for Private {
             .snapshots()
             .with_unchanged(snapshot, first, last, || vmf.map_live(first, last))
             .unwrap_or(0)
+    }
+
+    fn split(snapshot: &Snapshot) {
+        snapshot.split();
     }
 
     fn close(inode: &Inode, snapshot: &Snapshot, pages: (usize, usize)) {

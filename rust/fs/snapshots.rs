@@ -9,9 +9,10 @@
 //! 3. `mapping->invalidate_lock`
 //! 4. [`Snapshots::lock`], called S
 //! 5. the folio lock
-//! 6. `mapping->i_mmap_rwsem`
-//! 7. page-table locks
-//! 8. [`Snapshots::store`]; `map_pages` holds it around 5 and 7, where it gets it and 5 only by trylock
+//! 6. [`Snapshots::refreshing`]
+//! 7. `mapping->i_mmap_rwsem`
+//! 8. page-table locks
+//! 9. [`Snapshots::store`]; `map_pages` holds it around 5 and 8, where it gets it and 5 only by trylock
 //!
 //! # Invariants
 //!
@@ -41,6 +42,7 @@ use crate::{
         Store, //
     },
     vfs::{
+        address_space::FOLIO_BATCH_SIZE,
         folio::{
             Folio,
             LockedFolio,
@@ -103,6 +105,10 @@ pub(crate) struct Snapshots {
     versions: Atomic<usize>,
     /// How many changes are filing a version, and want coverages that are up to date.
     filing: Atomic<usize>,
+    /// Held from [`Store::begin_refresh`] to [`Store::end_refresh`], between which the store gathers what one walk over the
+    /// mappings has seen: two at once would take part of that for all.
+    #[pin]
+    refreshing: Mutex<()>,
     #[pin]
     store: RwLock<Store<Page, MemCg>>,
 }
@@ -118,7 +124,9 @@ pub(crate) struct Snapshot {
     /// Pages outside of `pages`, which a growing mremap brought in, or inside, where the snapshot had been unmapped and
     /// the page was not kept: each as it was when it was first touched.
     #[pin]
-    touched: Mutex<RBTree<usize, Page>>,
+    touched: Mutex<RBTree<usize, Found<Page>>>,
+    /// Whether a mapping was ever split. As long as none was, the last of them has all that the first had.
+    split: Atomic<bool>,
     /// Whether a part was unmapped, so that a page may be mapped again of which nothing was kept.
     trimmed: Atomic<bool>,
     /// Whether there ever was a page in `touched`.
@@ -164,6 +172,7 @@ impl Snapshots {
             newest: Atomic::new(0),
             versions: Atomic::new(0),
             filing: Atomic::new(0),
+            refreshing <- new_mutex!((), "Snapshots::refreshing"),
             store <- RwLock::new(Store::new()),
         })
     }
@@ -494,6 +503,11 @@ impl Snapshots {
 
     /// Finds out which pages the mappings still cover of all snapshots that have lost some, in one go over the mappings.
     fn refresh_all(&self, inode: &Inode) {
+        let _refreshing = self.refreshing.lock();
+        if !self.store.read().is_stale() {
+            // Another one has done it meanwhile.
+            return;
+        }
         inode.mapping().with_vmas(0, usize::MAX, |vmas| {
             let mut next = self.store.write().begin_refresh(None);
             while next.is_some() {
@@ -526,7 +540,7 @@ impl Snapshots {
     fn in_batches(
         &self,
         inode: &Inode,
-        f: impl Fn(&mut Store<Page, MemCg>, &mut Freed<Page, MemCg>) -> bool,
+        mut f: impl FnMut(&mut Store<Page, MemCg>, &mut Freed<Page, MemCg>) -> bool,
     ) {
         loop {
             let mut freed = Freed::new();
@@ -580,13 +594,19 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
         pages,
         eof,
         touched <- new_mutex!(RBTree::new(), "Snapshot::touched"),
+        split: Atomic::new(false),
         trimmed: Atomic::new(false),
         any_touched: Atomic::new(false),
     }));
     let Ok(snapshot): Result<_, core::convert::Infallible> = snapshot;
     let snapshot = Arc::from(snapshot);
     if inode.mapping().any_writable() {
-        if let Err(err) = this.protect(inode, id, (pages.0, end), size) {
+        // Copied are the pages only when nobody can begin to store any more. Else a mapping could show a store that began
+        // when an earlier one, to a page that was copied already, had ended.
+        if let Err(err) = this
+            .protect(inode, id, (pages.0, end), size, false)
+            .and_then(|()| this.protect(inode, id, (pages.0, end), size, true))
+        {
             // Pages may have been stamped for a snapshot that will not be.
             this.modified.store(true, Relaxed);
             drop(lock);
@@ -599,8 +619,16 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
 }
 
 impl Snapshots {
-    /// Takes the pages from `pages.0` to before `pages.1` away from those who may be writing to them. S is held for writing.
-    fn protect(&self, inode: &Inode, id: Id, pages: (usize, usize), size: i64) -> Result {
+    /// Takes the pages from `pages.0` to before `pages.1` away from those who may be writing to them, and copies those that
+    /// are pinned if `copy`. S is held for writing.
+    fn protect(
+        &self,
+        inode: &Inode,
+        id: Id,
+        pages: (usize, usize),
+        size: i64,
+        copy: bool,
+    ) -> Result {
         let mapping = inode.mapping();
         let tail = usize::try_from(size >> PAGE_SHIFT).unwrap_or(usize::MAX);
         let mut next = pages.0;
@@ -616,33 +644,49 @@ impl Snapshots {
                 return Err(EINTR);
             }
             task::cond_resched();
-            for index in batch.into_indices() {
-                // A page that is about to become writable is locked until it is mapped so.
-                let Some(folio) = mapping.lock(index) else {
-                    continue;
-                };
-                // Not just write-protect: references can be told only from each other on an unmapped page.
-                mapping.unmap(index, 1);
-                inode.stats().unmaps.add(1);
-                if index == tail && !folio.is_hwpoison() {
+            // A page that is about to become writable is locked until it is mapped so. In the order of their index.
+            let mut indices = batch.into_indices();
+            let folios: [Option<LockedFolio>; FOLIO_BATCH_SIZE] =
+                core::array::from_fn(|_| indices.find_map(|index| mapping.lock(index)));
+            // Not just write-protect: references can be told only from each other on an unmapped page. Flushing the TLBs of
+            // other CPUs is what costs, so once for all pages in a row.
+            let mut run = (0, 0);
+            for index in folios.iter().flatten().map(|folio| folio.index()) {
+                if index != run.1 {
+                    Self::unmap_run(inode, run);
+                    run.0 = index;
+                }
+                run.1 = index + 1;
+            }
+            Self::unmap_run(inode, run);
+            for folio in folios.into_iter().flatten() {
+                if folio.index() == tail && !folio.is_hwpoison() {
                     // Stores past the end of the file are no part of it.
                     let from = (size as usize) % PAGE_SIZE;
                     if from != 0 && !folio.is_zero_from(from) {
                         folio.zero_range(from, PAGE_SIZE);
                     }
                 }
-                if folio.has_other_users(1) {
+                if !folio.has_other_users(1) {
+                    mapping.set_writable(&folio, false);
+                } else if copy {
                     // It may be pinned for writing. Now is the last time that its contents are known.
                     self.keep(inode, &folio, Charge::Limited, |_| false)?;
                     inode.stats().eager_copies.add(1);
                     folio.set_stamp(id.epoch);
                     self.modified.store(true, Relaxed);
-                } else {
-                    mapping.set_writable(&folio, false);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Unmaps the pages from `run.0` to before `run.1`.
+    fn unmap_run(inode: &Inode, run: (usize, usize)) {
+        if run.0 < run.1 {
+            inode.mapping().unmap(run.0, run.1 - run.0);
+            inode.stats().unmaps.add(1);
+        }
     }
 }
 
@@ -654,7 +698,10 @@ pub(crate) fn release(inode: &Inode, snapshot: Arc<Snapshot>) {
     this.store.write().retire(snapshot.id);
     this.in_batches(inode, |store, freed| store.drain(snapshot.id, freed));
     let touched = core::mem::replace(&mut *snapshot.touched.lock(), RBTree::new());
-    let pages = touched.keys().count();
+    let pages = touched
+        .values()
+        .filter(|found| matches!(found, Found::Page(_)))
+        .count();
     drop(touched);
     inode.space().uncharge(pages);
     inode.stats().preserved_pages.sub(pages);
@@ -663,6 +710,11 @@ pub(crate) fn release(inode: &Inode, snapshot: Arc<Snapshot>) {
 /// Frees what was kept for the part `pages` of a snapshot's mapping that was unmapped, while other parts remain.
 pub(crate) fn trim(inode: &Inode, snapshot: &Snapshot, pages: (usize, usize)) {
     let this = inode.snapshots();
+    // Those that are left are whole, as when a child exits. Who splits one after this looks at the mappings later than that,
+    // and this one left their tree before.
+    if !snapshot.split.load(Relaxed) && !snapshot.has_touched() {
+        return;
+    }
     snapshot.trimmed.store(true, Relaxed);
     let lost;
     {
@@ -676,7 +728,16 @@ pub(crate) fn trim(inode: &Inode, snapshot: &Snapshot, pages: (usize, usize)) {
     }
     let there = this.refresh(inode, snapshot.id, pages);
     snapshot.forget(inode, pages, &there);
-    if lost {
+    if !lost {
+        return;
+    }
+    let mut next = pages.0;
+    let mut shared = false;
+    this.in_batches(inode, |store, freed| {
+        store.strip(snapshot.id, &mut next, pages.1, &mut shared, freed)
+    });
+    // What others need as well has to become theirs, or it would stay for as long as this snapshot does.
+    if shared {
         this.in_batches(inode, |store, freed| store.disown(snapshot.id, freed));
     }
 }
@@ -687,8 +748,13 @@ impl Snapshot {
         self.any_touched.load(Relaxed)
     }
 
-    /// The page that was kept when `page` was first touched.
-    pub(crate) fn touched(&self, page: usize) -> Option<Page> {
+    /// Notes that a mapping is about to be split.
+    pub(crate) fn split(&self) {
+        self.split.store(true, Relaxed);
+    }
+
+    /// What was kept when `page` was first touched.
+    pub(crate) fn touched(&self, page: usize) -> Option<Found<Page>> {
         self.touched.lock().get(&page).cloned()
     }
 
@@ -711,8 +777,7 @@ impl Snapshot {
                     _ => return,
                 }
             };
-            if node.is_some() {
-                drop(node);
+            if let Some(Found::Page(_)) = node.map(|node| node.to_key_value().1) {
                 inode.space().uncharge(1);
                 inode.stats().preserved_pages.sub(1);
             }
@@ -720,31 +785,37 @@ impl Snapshot {
     }
 
     /// Keeps the locked live page as it is now, for a page that the snapshot has nothing of. `ENOMEM`, `ENOSPC`.
-    pub(crate) fn touch(&self, inode: &Inode, folio: &LockedFolio) -> Result<Page> {
+    pub(crate) fn touch(&self, inode: &Inode, folio: &LockedFolio) -> Result<Found<Page>> {
         let mapping = inode.mapping();
         if mapping.is_writable(folio) {
             // Against stores during the copy.
             mapping.unmap(folio.index(), 1);
         }
         inode.space().charge(1)?;
-        let made = Folio::copy_of(folio).and_then(|copy| {
-            Ok((
-                RBTreeNode::new(folio.index(), copy.clone(), GFP_KERNEL_ACCOUNT)?,
-                copy,
-            ))
-        });
-        let (node, copy) = match made {
-            Ok(made) => made,
-            Err(err) => {
-                inode.space().uncharge(1);
-                return Err(err);
-            }
-        };
-        // Two threads may touch it at once; the page lock lets one after the other, so the second finds the first's.
-        self.touched.lock().insert(node);
+        let kept = Folio::copy_of(folio)
+            .and_then(|copy| self.keep_touched(folio.index(), Found::Page(copy)));
+        match kept {
+            Ok((_, true)) => inode.stats().preserved_pages.add(1),
+            _ => inode.space().uncharge(1),
+        }
+        kept.map(|(found, _)| found)
+    }
+
+    /// As [`Snapshot::touch`], for a page where the file has a hole. It takes no page.
+    pub(crate) fn touch_hole(&self, page: usize) -> Result<Found<Page>> {
+        self.keep_touched(page, Found::Hole).map(|(found, _)| found)
+    }
+
+    /// Keeps `found` for `page`, unless somebody was here first. Returns what is kept, and whether it is `found`.
+    fn keep_touched(&self, page: usize, found: Found<Page>) -> Result<(Found<Page>, bool)> {
+        let node = RBTreeNode::new(page, found.clone(), GFP_KERNEL_ACCOUNT)?;
+        let mut touched = self.touched.lock();
+        if let Some(first) = touched.get(&page) {
+            return Ok((first.clone(), false));
+        }
+        touched.insert(node);
         self.any_touched.store(true, Relaxed);
-        inode.stats().preserved_pages.add(1);
-        Ok(copy)
+        Ok((found, true))
     }
 }
 

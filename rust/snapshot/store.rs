@@ -309,13 +309,13 @@ impl<P: Clone, A: Clone> Store<P, A> {
     }
 
     /// Whether any coverage is stale.
-    #[cfg(test)]
     pub(crate) fn is_stale(&self) -> bool {
         self.stale != 0
     }
 
     /// Begins to refresh all coverages that are stale by now: then [`Store::see`] each mapping, and [`Store::end_refresh`].
-    /// No mapping may come or go meanwhile. This is for the snapshots from `from` on, a batch of them; returns where to go on.
+    /// No mapping may come or go meanwhile, nor another one begin. This is for the snapshots from `from` on, a batch of
+    /// them; returns where to go on.
     pub(crate) fn begin_refresh(&mut self, from: Option<Id>) -> Option<Id> {
         self.for_batch(from, |live, _| {
             live.seen = live.coverage.is_stale().then(Builder::new);
@@ -433,6 +433,52 @@ impl<P: Clone, A: Clone> Store<P, A> {
                     let head = live.head;
                     work += self.pass_on(id, head, freed);
                 }
+            }
+        }
+        false
+    }
+
+    /// Frees the pages from `*next` to before `end` that were kept for a snapshot whose mappings have lost them, if nobody
+    /// else needs them: a batch, and sets `*next` behind it. Returns whether that is all. Sets `*shared` where somebody does.
+    ///
+    /// The entries stay with their owner, as holes that nobody will look at: the work depends on the pages that were lost,
+    /// and not on those that were not.
+    pub(crate) fn strip(
+        &mut self,
+        id: Id,
+        next: &mut usize,
+        end: usize,
+        shared: &mut bool,
+        freed: &mut Freed<P, A>,
+    ) -> bool {
+        let mut work = 0;
+        while work < BATCH {
+            let Some((key, lo)) = self
+                .versions
+                .at_or_after(&(*next, id.epoch), |key, v| (*key, v.lo))
+                .filter(|(key, _)| key.0 < end)
+            else {
+                return true;
+            };
+            work += 1;
+            if key.0 > *next {
+                // Perhaps too old a version: ask for that page itself.
+                *next = key.0;
+                continue;
+            }
+            let Some(after) = key.0.checked_add(1) else {
+                return true;
+            };
+            *next = after;
+            if lo >= id.epoch || self.covers(id, key.0) {
+                continue;
+            }
+            let (heir, looked) = self.heir(key.0, lo, key.1);
+            work += looked;
+            if heir.is_some() {
+                *shared = true;
+            } else if let Some(page) = self.versions.get_mut(&key).and_then(|v| v.page.take()) {
+                freed.push(page);
             }
         }
         false

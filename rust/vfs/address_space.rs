@@ -249,6 +249,9 @@ impl Drop for InvalidateSharedGuard<'_> {
     }
 }
 
+/// The most folios that a [`FolioBatch`] holds.
+pub(crate) const FOLIO_BATCH_SIZE: usize = bindings::FOLIO_BATCH_SIZE as usize;
+
 /// References to a few folios.
 ///
 /// # Invariants
@@ -279,7 +282,7 @@ impl FolioBatch {
 
     /// Drops the references and keeps the indices.
     pub(crate) fn into_indices(self) -> impl Iterator<Item = usize> {
-        let mut indices = [0; bindings::FOLIO_BATCH_SIZE as usize];
+        let mut indices = [0; FOLIO_BATCH_SIZE];
         let mut n = 0;
         for (place, folio) in indices.iter_mut().zip(self.iter()) {
             *place = folio.index();

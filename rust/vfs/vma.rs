@@ -219,7 +219,11 @@ pub(crate) trait PrivateMapping: Sized + 'static {
         last: usize,
     ) -> FaultCode;
 
-    /// A part of a mapping is gone: `pages` are the first of them and the one after the last. Other parts remain.
+    /// A mapping of the snapshot is about to be split, so that a part of it may go. `mmap_lock` is held for writing.
+    fn split(snapshot: &Self::Snapshot);
+
+    /// A mapping, or a part that it was split into, is gone: `pages` are the first of them and the one after the last.
+    /// Others remain.
     /// `mmap_lock` is held; may sleep.
     fn close(inode: &Inode<Self::Fs>, snapshot: &Self::Snapshot, pages: (usize, usize));
 
@@ -278,6 +282,7 @@ impl<T: PrivateMapping> PrivateTables<T> {
                 fault: Some(PrivateOps::<T>::fault),
                 map_pages: Some(PrivateOps::<T>::map_pages),
                 close: Some(PrivateOps::<T>::close),
+                may_split: Some(PrivateOps::<T>::may_split),
                 mapped: Some(PrivateOps::<T>::mapped),
                 ..pin_init::zeroed()
             },
@@ -351,6 +356,16 @@ impl<T: PrivateMapping> PrivateOps<T> {
             first,
             last,
         )
+    }
+
+    /// # Safety
+    ///
+    /// As `vm_operations_struct.may_split`, for a mapping that [`MmapDesc::set_private`] made.
+    unsafe extern "C" fn may_split(vma: *mut bindings::vm_area_struct, _at: c_ulong) -> c_int {
+        // SAFETY: The mapping has such a file.
+        let (_, snapshot) = unsafe { Self::of((*vma).vm_file) };
+        T::split(&snapshot);
+        0
     }
 
     /// # Safety

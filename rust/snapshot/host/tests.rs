@@ -165,7 +165,14 @@ impl File {
             return;
         }
         self.refresh(id);
-        while !self.store.disown(id, &mut Freed::new()) {}
+        let (mut next, mut shared) = (first, false);
+        while !self
+            .store
+            .strip(id, &mut next, end, &mut shared, &mut Freed::new())
+        {}
+        if shared {
+            while !self.store.disown(id, &mut Freed::new()) {}
+        }
     }
 
     fn check(&self) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Helpers for the tests of what a mapping promises. The numbers the tests cite
- * (P1, L1, R2 ...) are those of the contract in semantics.md.
+ * (P1, L1, R2 ...) are those of the contract in Documentation/filesystems/snapmapfs.rst.
  *
  * Environment:
  *   SNAP_DIR     the directory under test            (/mnt/snap)
@@ -73,12 +73,17 @@ static inline const char *snap_fstype(void)
 	return env_or("SNAP_FSTYPE", "snapmapfs");
 }
 
-static inline long now_ms(void)
+static inline long now_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000L + ts.tv_nsec / 1000000;
+	return ts.tv_sec * 1000000L + ts.tv_nsec / 1000;
+}
+
+static inline long now_ms(void)
+{
+	return now_us() / 1000;
 }
 
 static inline long stress_ms(void)

@@ -258,6 +258,30 @@ TEST_F(full, holes_can_be_read)
 	ASSERT_EQ(SAME, not_zero(map, self->s.len));
 }
 
+/*
+ * P9: a hole that a growing mapping brings in is looked at once, and takes no
+ * page to be read.
+ */
+TEST_F(full, holes_of_a_grown_mapping_can_be_read)
+{
+	char *map;
+
+	ASSERT_EQ(0, ftruncate(self->s.fd, 2 * self->s.len));
+	map = mremap(self->s.map, self->s.len, 2 * self->s.len, MREMAP_MAYMOVE);
+	ASSERT_TRUE(mapped(map));
+	self->s.map = map;
+	ASSERT_EQ(SAME, not_zero(map + self->s.len, self->s.len));
+	ASSERT_EQ(0, pages_free(self->dir));
+	ASSERT_EQ(0, make_room(&self->ballast, PAGES));
+	ASSERT_EQ(self->s.len, write_gen(self->s.fd, 1, self->s.len,
+					 self->s.len));
+	ASSERT_EQ(SAME, not_zero(map + self->s.len, self->s.len));
+	ASSERT_EQ(SAME, differs(map, 0, 0, self->s.len));
+	ASSERT_EQ(SAME, file_differs(self->s.fd, 1, self->s.len, self->s.len));
+	ASSERT_EQ(0, munmap(map + self->s.len, self->s.len));
+	ASSERT_EQ(0, pages_free(self->dir));
+}
+
 /* The older generation has its pages, the newer finds no room. */
 TEST_F(full, second_generation)
 {

@@ -153,6 +153,80 @@ TEST_F(lost, writer_gets_on)
 	ASSERT_EQ(SAME, differs(self->s.map, 0, 0, self->s.len));
 }
 
+/*
+ * P1: two who change the file find out at once what the mappings have lost, of
+ * which there are many, every other page being unmapped.
+ */
+#define MANY	512
+
+struct changer {
+	struct snap *s;
+	pthread_barrier_t *start;
+	int page;
+	char *shared;		/* or NULL, to change it with write() */
+	bool failed;
+};
+
+static void *change_page(void *arg)
+{
+	struct changer *c = arg;
+
+	pthread_barrier_wait(c->start);
+	if (c->shared)
+		gen_fill(c->shared + c->page * page_size, 1,
+			 c->page * page_size, page_size);
+	else if (write_gen(c->s->fd, 1, c->page * page_size, page_size) !=
+		 page_size)
+		c->failed = true;
+	return NULL;
+}
+
+TEST(found_out_by_two_at_once)
+{
+	long rounds = 0, end = now_ms() + stress_ms();
+	pthread_barrier_t start;
+	pthread_t thread[2];
+	struct snap s;
+	int i;
+
+	ASSERT_EQ(0, pthread_barrier_init(&start, NULL, 2));
+	for (; now_ms() < end; rounds++) {
+		struct changer changer[2];
+		char *shared;
+
+		ASSERT_EQ(0, snap_create(&s, MANY * page_size));
+		shared = map_shared(s.fd, 0, s.len);
+		ASSERT_TRUE(mapped(shared));
+		ASSERT_EQ(SAME, touch(shared, s.len));
+		s.map = map_private(s.fd, 0, s.len);
+		ASSERT_TRUE(mapped(s.map));
+		for (i = 1; i < MANY; i += 2)
+			ASSERT_EQ(0, munmap(s.map + i * page_size, page_size));
+		for (i = 0; i < 2; i++) {
+			changer[i] = (struct changer) {
+				.s = &s,
+				.start = &start,
+				.page = 2 * i,
+				.shared = i ? shared : NULL,
+			};
+			ASSERT_EQ(0, pthread_create(&thread[i], NULL,
+						    change_page, &changer[i]));
+		}
+		for (i = 0; i < 2; i++) {
+			ASSERT_EQ(0, pthread_join(thread[i], NULL));
+			ASSERT_FALSE(changer[i].failed);
+		}
+		ASSERT_EQ(s.len, write_gen(s.fd, 1, 0, s.len));
+		for (i = 0; i < MANY; i += 2)
+			ASSERT_EQ(SAME, differs(s.map + i * page_size, 0,
+						i * page_size, page_size));
+		ASSERT_EQ(0, munmap(s.map, s.len));
+		ASSERT_EQ(0, munmap(shared, s.len));
+		snap_destroy(&s);
+	}
+	TH_LOG("%ld rounds", rounds);
+}
+
 static long mem_free_kb(void)
 {
 	FILE *f = fopen("/proc/meminfo", "r");

@@ -20,7 +20,7 @@ FIXTURE(many)
 
 FIXTURE_SETUP(many)
 {
-	ASSERT_EQ(0, snap_mount(self->dir, "size=64m"));
+	ASSERT_EQ(0, snap_mount(self->dir, "size=128m"));
 	ASSERT_EQ(0, snap_create_in(&self->s, self->dir,
 				    (PAGES + 1) * page_size));
 	self->base = pages_used(self->dir);
@@ -145,6 +145,94 @@ TEST_F_TIMEOUT(many, mappings_of_a_process_that_exits, 120)
 	ASSERT_EQ(self->base, pages_used(self->dir));
 	ASSERT_LE(0, write_all(&self->s, 1));
 	ASSERT_EQ(self->base, pages_used(self->dir));
+}
+
+/*
+ * Mappings of the whole file, each of an instant of its own and with a page
+ * kept for it alone.
+ */
+static bool map_generations(struct snap *s, char **map, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		map[i] = map_private(s->fd, 0, page_size);
+		if (!mapped(map[i]) || write_gen(s->fd, i, 0, 1) != 1)
+			return false;
+	}
+	return true;
+}
+
+static int nothing(void *arg)
+{
+	return 0;
+}
+
+/* Milliseconds for @times children that have all mappings, and exit. */
+static long fork_ms(int times)
+{
+	long start = now_ms();
+	int i;
+
+	for (i = 0; i < times; i++)
+		if (run_child(nothing, NULL))
+			return -1;
+	return now_ms() - start;
+}
+
+/* What a child costs grows with its mappings, not with their square. */
+TEST_F_TIMEOUT(many, children_with_mappings_of_many_instants, 120)
+{
+	long few, many;
+	int i;
+
+	ASSERT_TRUE(map_generations(&self->s, self->map, 500));
+	few = fork_ms(8);
+	ASSERT_TRUE(map_generations(&self->s, self->map + 500, 3500));
+	many = fork_ms(1);
+	ASSERT_LE(0, few);
+	ASSERT_LE(0, many);
+	ASSERT_LT(many, 3 * few + 50);
+	ASSERT_EQ(self->base + 4000, pages_used(self->dir));
+	for (i = 0; i < 4000; i++)
+		ASSERT_EQ(0, munmap(self->map[i], page_size));
+	ASSERT_EQ(self->base, pages_used(self->dir));
+}
+
+/* Microseconds for unmapping the first 256 of @n kept pages one by one. */
+static long unmap_us(struct snap *s, const char *dir, int n)
+{
+	char *map = map_private(s->fd, 0, n * page_size);
+	long base, start, us;
+	int i;
+
+	if (!mapped(map) || write_gen(s->fd, n, 0, n * page_size) !=
+	    n * page_size)
+		return -1;
+	base = pages_used(dir);
+	start = now_us();
+	for (i = 0; i < 256; i++)
+		if (munmap(map + i * page_size, page_size) ||
+		    pages_used(dir) != base - i - 1)
+			return -1;
+	us = now_us() - start;
+	munmap(map + i * page_size, (n - i) * page_size);
+	return us;
+}
+
+/* Who is through with a part gives it back for what that part costs. */
+TEST_F_TIMEOUT(many, unmapping_of_part_after_part, 120)
+{
+	const int large = 8192;
+	long few, many;
+
+	ASSERT_EQ(large * page_size,
+		  write_gen(self->s.fd, 0, 0, large * page_size));
+	few = unmap_us(&self->s, self->dir, 512);
+	many = unmap_us(&self->s, self->dir, large);
+	ASSERT_LT(0, few);
+	ASSERT_LT(0, many);
+	ASSERT_LT(many, 3 * few + 20000);
 }
 
 /* 200 generations in which each page was needed: 200 copies of each page. */
