@@ -94,6 +94,14 @@ impl Results {
         Some(metric.runs.get(system)?.median())
     }
 
+    /// The medians of `metric` on all file systems, or by all methods.
+    pub(crate) fn on_all(&self, metric: &str) -> impl Iterator<Item = (&str, f64)> {
+        let metric = self.metrics.iter().find(|m| m.name == metric);
+        self.systems
+            .iter()
+            .filter_map(move |system| Some((system.as_str(), metric?.runs.get(system)?.median())))
+    }
+
     fn peers(&self) -> impl Iterator<Item = &String> {
         self.systems.iter().filter(|s| *s != OURS)
     }
@@ -119,21 +127,39 @@ impl Results {
         out
     }
 
-    fn table(&self) -> String {
-        let mut rows = vec![vec![
-            "metric".to_string(),
-            "unit".into(),
-            OURS.into(),
-            "spread".into(),
-        ]];
-        for peer in self.peers() {
+    /// A table for each group of metrics that were measured on the same file systems.
+    fn tables(&self) -> String {
+        let systems = |metric: &Metric| -> Vec<String> {
+            self.peers()
+                .filter(|peer| metric.runs.contains_key(*peer))
+                .cloned()
+                .collect()
+        };
+        let mut out = String::new();
+        let mut rest = self.metrics.as_slice();
+        while let Some(first) = rest.first() {
+            let peers = systems(first);
+            let same = rest.iter().take_while(|m| systems(m) == peers).count();
+            let (group, after) = rest.split_at(same);
+            out.push_str(&Self::table(group, &peers));
+            out.push('\n');
+            rest = after;
+        }
+        out
+    }
+
+    fn table(metrics: &[Metric], peers: &[String]) -> String {
+        let mut rows = vec![["metric", "unit", OURS, "spread"]
+            .map(String::from)
+            .to_vec()];
+        for peer in peers {
             rows[0].extend([peer.clone(), "ratio".into(), "spread".into()]);
         }
-        for metric in &self.metrics {
+        for metric in metrics {
             let ours = metric.runs.get(OURS);
             let mut row = vec![metric.name.clone(), metric.unit.clone()];
             row.extend(cells(ours));
-            for peer in self.peers() {
+            for peer in peers {
                 let theirs = metric.runs.get(peer);
                 let [value, spread] = cells(theirs);
                 let by = match (ours, theirs) {
@@ -258,7 +284,7 @@ fn main() -> Result<()> {
     let out = Path::new(out);
     fs::write(out.join("bench.tsv"), results.tsv())?;
     plot::all(&results, out)?;
-    println!("{}", results.table());
+    print!("{}", results.tables());
     println!("{}", results.targets(&fs::read_to_string(targets)?)?);
     Ok(())
 }
