@@ -8,6 +8,7 @@
 # make model     check the models of the protocol with spin [MODEL=pattern] [BIG=1]
 # make soak      torture the module for MINUTES=10 [KERNEL=stock]
 # make suites    run other people's test suites there and on tmpfs, and compare [SUITES=pattern]
+# make bench     measure it beside tmpfs and others [KERNEL=stock]
 # make check     formatting, lints and the tests that need no kernel
 # make fuzz      fuzz the version store [SECONDS=60]
 # make host-long the long tests of it that need no kernel [SECONDS=600]
@@ -19,10 +20,9 @@
 KERNEL ?= stock
 TESTS ?=
 MINUTES ?= 10
-
-.PHONY: all run test test-control model soak fuzz host-long suites check clean
 SUITES ?=
 
+.PHONY: all run test test-control model soak fuzz host-long suites bench check clean
 .DEFAULT_GOAL := all
 
 ifdef KDIR
@@ -52,6 +52,9 @@ soak:
 
 suites:
 	@set -f; scripts/suites --kernel $(KERNEL) $(SUITES)
+
+bench:
+	@scripts/bench --kernel $(KERNEL)
 
 check:
 	@scripts/check
