@@ -630,7 +630,6 @@ impl Snapshots {
         copy: bool,
     ) -> Result {
         let mapping = inode.mapping();
-        let tail = usize::try_from(size >> PAGE_SHIFT).unwrap_or(usize::MAX);
         let mut next = pages.0;
         let Some(last) = pages.1.checked_sub(1) else {
             return Ok(());
@@ -660,13 +659,7 @@ impl Snapshots {
             }
             Self::unmap_run(inode, run);
             for folio in folios.into_iter().flatten() {
-                if folio.index() == tail && !folio.is_hwpoison() {
-                    // Stores past the end of the file are no part of it.
-                    let from = (size as usize) % PAGE_SIZE;
-                    if from != 0 && !folio.is_zero_from(from) {
-                        folio.zero_range(from, PAGE_SIZE);
-                    }
-                }
+                clear_past(&folio, size);
                 if !folio.has_other_users(1) {
                     mapping.set_writable(&folio, false);
                 } else if copy {
@@ -687,6 +680,19 @@ impl Snapshots {
             inode.mapping().unmap(run.0, run.1 - run.0);
             inode.stats().unmaps.add(1);
         }
+    }
+}
+
+/// Clears what stores through shared mappings have left on an unmapped page behind the end of a file of `size` bytes: they
+/// are no part of it.
+fn clear_past(folio: &LockedFolio, size: i64) {
+    let from = (size as usize) % PAGE_SIZE;
+    if from != 0
+        && usize::try_from(size >> PAGE_SHIFT) == Ok(folio.index())
+        && !folio.is_hwpoison()
+        && !folio.is_zero_from(from)
+    {
+        folio.zero_range(from, PAGE_SIZE);
     }
 }
 
@@ -790,6 +796,8 @@ impl Snapshot {
         if mapping.is_writable(folio) {
             // Against stores during the copy.
             mapping.unmap(folio.index(), 1);
+            // Who changes the size looks at this page afterwards, or has done so.
+            clear_past(folio, inode.size());
         }
         inode.space().charge(1)?;
         let kept = Folio::copy_of(folio)

@@ -294,6 +294,20 @@ TEST_F(grown, then_stored_to_the_file)
 	ASSERT_EQ(SAME, differs(self->s.map, 0, 0, PART * page_size));
 }
 
+/* P5: what a shared mapping stores past the end of the file is no part of it. */
+TEST_F(grown, over_stores_past_the_end)
+{
+	ssize_t end = (PART + 1) * page_size + 100;
+	char *shared = map_shared(self->s.fd, 0, self->s.len);
+
+	ASSERT_TRUE(mapped(shared));
+	ASSERT_EQ(0, ftruncate(self->s.fd, end));
+	memset(shared + end, 0x11, page_size - 100);
+	ASSERT_TRUE(grow(&self->s, PART, PART + 2, variant->move));
+	ASSERT_EQ(SAME, differs(self->s.map, 0, 0, end));
+	ASSERT_EQ(SAME, not_zero(self->s.map + end, page_size - 100));
+}
+
 /* The grown part of a sparse file: nothing there is also frozen. */
 TEST_F(grown, over_a_hole)
 {
