@@ -19,6 +19,7 @@ struct model_shot {
 	size_t size;			/* of the file at T */
 	unsigned char *bytes;		/* of the file at T */
 	unsigned char **touched;	/* pages behind the end, as first touched */
+	bool *held;			/* in a child: what the parent has of them */
 };
 
 struct model_page {
@@ -155,6 +156,8 @@ static bool anybody_maps(const struct model_shot *s, unsigned int page)
 {
 	unsigned int i;
 
+	if (s->held && s->held[page])
+		return true;
 	for (i = 0; i < options.maps; i++) {
 		struct model_map *m = &model.map[i];
 
@@ -192,6 +195,7 @@ static void model_drop(struct model_map *m)
 	for (i = 0; i < options.pages + SPARE; i++)
 		free(s->touched[i]);
 	free(s->touched);
+	free(s->held);
 	free(s->bytes);
 	free(s);
 }
@@ -694,6 +698,24 @@ static void model_private(void)
 	}
 }
 
+/* What a child gives up stays with its parent, which waits. */
+static void model_hold_all(void)
+{
+	unsigned int i, p;
+
+	for (i = 0; i < options.maps; i++) {
+		struct model_map *m = &model.map[i];
+		struct model_shot *s = m->shot;
+
+		if (!s)
+			continue;
+		if (!s->held)
+			s->held = calloc(options.pages + SPARE, sizeof(*s->held));
+		for (p = m->first; p < m->end; p++)
+			s->held[p] = true;
+	}
+}
+
 /* A child does as it likes with what it inherited, and looks at it. */
 static void model_fork(void)
 {
@@ -709,6 +731,7 @@ static void model_fork(void)
 	must(pid >= 0, "fork");
 	if (!pid) {
 		model.quiet = true;
+		model_hold_all();
 		model.rng ^= 0xc417d;
 		close(model.mem);
 		model.mem = open("/proc/self/mem", O_RDWR);
