@@ -238,8 +238,8 @@ impl Snapshots {
 pub(crate) struct Change<'a> {
     inode: &'a Inode,
     snapshots: &'a Snapshots,
-    /// A page of a view that the change is made through, and which stays there.
-    sparing: Option<(&'a Inode, usize)>,
+    /// The view that the change is made through, which keeps its pages.
+    sparing: Option<&'a Inode>,
     _lock: RwSemReadGuard<'a>,
 }
 
@@ -258,10 +258,10 @@ pub(crate) fn change(inode: &Inode) -> Change<'_> {
     }
 }
 
-/// Begins to change the data of `inode` through the page `page` of `view`. May sleep.
-pub(crate) fn change_sparing<'a>(inode: &'a Inode, view: &'a Inode, page: usize) -> Change<'a> {
+/// Begins to change the data of `inode` through `view`. May sleep.
+pub(crate) fn change_sparing<'a>(inode: &'a Inode, view: &'a Inode) -> Change<'a> {
     let mut change = change(inode);
-    change.sparing = Some((view, page));
+    change.sparing = Some(view);
     change
 }
 

@@ -28,6 +28,7 @@ use super::{
     snapshots::{
         change_sparing,
         size_in_pages,
+        Change,
         Charge, //
     },
     Inode, Locked, SnapmapFs,
@@ -267,14 +268,14 @@ pub(super) fn take_back_all(base: &Inode, pages: (usize, usize)) {
 }
 
 /// Sees to it that nobody needs what the views have of `folio`, which is locked and is about to change, and that they do not
-/// have it any more. `sparing` names a page of a view that it leaves there. With `settled`, no snapshot needs anything.
+/// have it any more. `sparing` is a view that the change is made through, which keeps its pages. With `settled`, no snapshot needs anything.
 ///
 /// `ENOSPC`, `ENOMEM`; then nothing has changed.
 pub(super) fn part_with(
     base: &Inode,
     folio: &LockedFolio,
     settled: bool,
-    sparing: Option<(&Inode, usize)>,
+    sparing: Option<&Inode>,
     charge: Charge,
 ) -> Result {
     // If the page was just added: who made a page of a view without it looks for it again once that page can be found.
@@ -283,8 +284,7 @@ pub(super) fn part_with(
         let shift = shift_of(view);
         for piece in pieces(shift, folio.index()) {
             let copy = view.mapping().lock(piece.page);
-            let spared =
-                sparing.is_some_and(|(v, page)| core::ptr::eq(v, view) && page == piece.page);
+            let spared = sparing.is_some_and(|v| core::ptr::eq(v, view));
             // Then the other half is still wanted.
             let stays = spared || copy.as_ref().is_some_and(|copy| is_borrower(view, copy));
             if !settled && view.snapshots().any() {
@@ -451,7 +451,7 @@ pub(super) fn page_mkwrite(
     let next = page.checked_add(1).ok_or(EIO)?;
     // As filemap_page_mkwrite(): a store does not fail for its time.
     let _ = file.update_time();
-    let change = change_sparing(base, view, page);
+    let change = change_sparing(base, view);
     if page >= size_in_pages(view.size()) {
         return Ok(None);
     }
@@ -466,9 +466,9 @@ pub(super) fn page_mkwrite(
             return Ok(Some(copy));
         }
     }
-    let low = file::grab(&change, base, page)?;
+    let low = borrow(&change, view, page)?;
     let high = if has_next {
-        Some(file::grab(&change, base, next)?)
+        Some(borrow(&change, view, next)?)
     } else {
         None
     };
@@ -489,9 +489,36 @@ pub(super) fn page_mkwrite(
     Ok(Some(copy))
 }
 
+/// The page `index` of the file, locked and settled, to be lent to `view`. It may be lent to that already: two pages of a view
+/// have different bytes of it, so it need not be taken back from one for the other.
+fn borrow(change: &Change<'_>, view: &Inode, index: usize) -> Result<LockedFolio> {
+    let base = view.base();
+    if let Some(folio) = base.mapping().lock(index) {
+        let lent_to_others = || {
+            base.extensions()
+                .filter(|other| !core::ptr::eq(*other, view))
+                .any(|other| {
+                    pieces(shift_of(other), index)
+                        .any(|piece| other.mapping().is_marked(piece.page, piece.mark))
+                })
+        };
+        if !folio.is_uptodate()
+            && base.is_lent(index)
+            && folio.stamp() == change.epoch()
+            && !lent_to_others()
+        {
+            return Ok(folio);
+        }
+    }
+    file::grab(change, base, index)
+}
+
 /// Marks a locked and settled page of the file as lent.
 fn lend(base: &Inode, folio: &LockedFolio) {
     let mapping = base.mapping();
+    if base.is_lent(folio.index()) {
+        return;
+    }
     if !folio.is_uptodate() {
         // It was a hole.
         folio.zero_range(0, PAGE_SIZE);
