@@ -32,6 +32,11 @@ const fmode_t RUST_CONST_HELPER_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
 const fmode_t RUST_CONST_HELPER_FMODE_NOWAIT = FMODE_NOWAIT;
 const unsigned long RUST_CONST_HELPER_MAX_LFS_PAGES = (unsigned long)(MAX_LFS_FILESIZE >> PAGE_SHIFT);
 
+const unsigned int RUST_CONST_HELPER_SNAPMAPFS_IOC_OPEN_WINDOW = SNAPMAPFS_IOC_OPEN_WINDOW;
+const int RUST_CONST_HELPER_SNAPMAPFS_READ_AGAIN = AOP_TRUNCATED_PAGE;
+/* A page whose contents may change without the filesystem being asked has the first of these marks. */
+const unsigned int RUST_CONST_HELPER_SNAPMAPFS_TAG_WRITABLE = (__force unsigned int)PAGECACHE_TAG_TOWRITE;
+const unsigned int RUST_CONST_HELPER_SNAPMAPFS_TAG_SECOND = (__force unsigned int)PAGECACHE_TAG_WRITEBACK;
 const loff_t RUST_CONST_HELPER_MAX_LFS_FILESIZE = MAX_LFS_FILESIZE;
 const slab_flags_t RUST_CONST_HELPER_SLAB_ACCOUNT = SLAB_ACCOUNT;
 const unsigned long RUST_CONST_HELPER_SB_POSIXACL = SB_POSIXACL;

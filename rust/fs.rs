@@ -29,6 +29,8 @@ mod snapshots;
 pub(crate) mod space;
 pub(crate) mod stats;
 pub(crate) mod super_block;
+mod views;
+mod window;
 pub(crate) mod xattr;
 
 /// The type of filesystem that this module is.
@@ -100,8 +102,14 @@ impl FileSystem for SnapmapFs {
         inode::evict(inode);
     }
 
-    fn getattr(idmap: &MntIdmap, inode: &Inode, request_mask: u32, stat: &mut Stat) -> Result {
-        inode::getattr(idmap, inode, request_mask, stat);
+    fn getattr(
+        idmap: &MntIdmap,
+        dentry: &Dentry<Self>,
+        inode: &Inode,
+        request_mask: u32,
+        stat: &mut Stat,
+    ) -> Result {
+        inode::getattr(idmap, dentry, inode, request_mask, stat);
         Ok(())
     }
 

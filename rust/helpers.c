@@ -257,4 +257,5 @@ void snapmapfs_helper_kobject_del_if_added(struct kobject *kobj)
 		kobject_del(kobj);
 }
 
+#include "helpers/window.c"
 #include "helpers/mm.c"

@@ -7,6 +7,7 @@
 #define SNAPMAPFS_VFS_EXT_H
 
 #include <linux/fs.h>
+#include <linux/path.h>
 
 /**
  * struct snapmapfs_file_operations - file operations with their 64-bit arguments by pointer
@@ -18,6 +19,22 @@ struct snapmapfs_file_operations {
 	const struct file_operations fops;
 	void (*llseek)(struct file *file, loff_t *pos, int whence);
 	long (*fallocate)(struct file *file, int mode, const loff_t *offset, const loff_t *len);
+};
+
+/**
+ * struct snapmapfs_window_info - what the dentry of a window stands for, in its d_fsdata
+ * @path: the file.
+ * @start: the byte of the file that is the first one of the window.
+ * @end: the byte after the last one, negative for the end of the file.
+ * @mapping: the pages that its mappings have.
+ * @view: the dentry for its shared mappings, NULL in one that is for mappings.
+ */
+struct snapmapfs_window_info {
+	struct path path;
+	loff_t start;
+	loff_t end;
+	struct address_space *mapping;
+	struct dentry *view;
 };
 
 /* Tracepoints: trace.h says what they mean. */

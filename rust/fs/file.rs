@@ -13,6 +13,11 @@ use super::{
         Charge,
         Snapshots, //
     },
+    views,
+    window::{
+        self,
+        Windows, //
+    },
     Inode, Locked, New, SnapmapFs,
 };
 use crate::vfs::{
@@ -40,13 +45,21 @@ use crate::vfs::{
     task,
     vma::MmapDesc,
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
+};
 
 /// What a regular file has beside its page cache.
 #[pin_data]
 pub(crate) struct FileData {
     #[pin]
     pub(super) snapshots: Snapshots,
+    /// How far behind the start of a page of the file the pages of a view begin, 0 in the file itself.
+    shift: Atomic<usize>,
 }
 
 impl FileData {
@@ -54,7 +67,19 @@ impl FileData {
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             snapshots <- Snapshots::new(),
+            shift: Atomic::new(0),
         })
+    }
+
+    /// The shift of a view.
+    #[inline]
+    pub(super) fn shift(&self) -> usize {
+        self.shift.load(Relaxed)
+    }
+
+    /// Sets the shift of a view that nobody knows yet.
+    pub(super) fn set_shift(&self, shift: usize) {
+        self.shift.store(shift, Relaxed);
     }
 }
 
@@ -93,7 +118,7 @@ pub(crate) fn evict(inode: &Inode) {
 
 /// The page that holds `pos`, and the byte in it.
 #[inline]
-fn page_of(pos: u64) -> (usize, usize) {
+pub(super) fn page_of(pos: u64) -> (usize, usize) {
     (
         usize::try_from(pos >> PAGE_SHIFT).unwrap_or(usize::MAX),
         // The remainder is smaller than a page.
@@ -103,13 +128,13 @@ fn page_of(pos: u64) -> (usize, usize) {
 
 /// A position or length that the VFS has checked not to be negative.
 #[inline]
-fn unsigned(value: i64) -> u64 {
+pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
 /// A position that lies within the limits of the filesystem, for C.
 #[inline]
-fn signed(value: u64) -> i64 {
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
@@ -121,7 +146,7 @@ pub(crate) fn set_size(inode: &Locked, size: i64) -> Result {
     if size > old {
         let change = change(inode);
         clear_tail(&change, inode, old)?;
-        inode.set_size(size);
+        views::resize(inode, size);
         return Ok(());
     }
     let mapping = inode.mapping();
@@ -133,7 +158,8 @@ pub(crate) fn set_size(inode: &Locked, size: i64) -> Result {
     } else {
         None
     };
-    inode.set_size(size);
+    views::resize(inode, size);
+    views::unmap_past_end(inode);
     if let Some(folio) = tail {
         folio.zero_range(byte, PAGE_SIZE);
     }
@@ -153,7 +179,7 @@ pub(crate) fn set_size(inode: &Locked, size: i64) -> Result {
 
 /// The page `index`, locked and free to be changed, if it has any contents. `ENOMEM`.
 fn settled(change: &Change<'_>, inode: &Inode, index: usize) -> Result<Option<LockedFolio>> {
-    match inode.mapping().lock(index) {
+    match inode.lock_page(index) {
         Some(mut folio) if folio.is_uptodate() => {
             change.settle(&mut folio, 1, Charge::Anyway)?;
             Ok(Some(folio))
@@ -165,10 +191,16 @@ fn settled(change: &Change<'_>, inode: &Inode, index: usize) -> Result<Option<Lo
 /// Clears what stores through shared mappings have left behind the end of a file that is about to grow past it.
 fn clear_tail(change: &Change<'_>, inode: &Inode, size: i64) -> Result {
     let (page, byte) = page_of(unsigned(size));
+    if inode.has_extensions() {
+        // Views show the end of the file within a page, too.
+        if let Some(mut folio) = inode.lock_page(page_of(unsigned(size).saturating_sub(1)).0) {
+            change.settle(&mut folio, 1, Charge::Anyway)?;
+        }
+    }
     if byte == 0 {
         return Ok(());
     }
-    if let Some(mut folio) = inode.mapping().lock(page) {
+    if let Some(mut folio) = inode.lock_page(page) {
         if folio.is_uptodate() && !folio.is_zero_from(byte) {
             change.settle(&mut folio, 1, Charge::Anyway)?;
             folio.zero_range(byte, PAGE_SIZE);
@@ -195,7 +227,7 @@ fn for_each_page(
             break;
         }
         for index in batch.into_indices() {
-            if let Some(folio) = mapping.lock(index) {
+            if let Some(folio) = inode.lock_page(index) {
                 f(folio)?;
             }
         }
@@ -215,10 +247,10 @@ fn discard_range(change: &Change<'_>, inode: &Inode, first: usize, end: usize) {
 /// Finds the page `index` for somebody who will write all or part of it, or adds it. It is locked and settled.
 ///
 /// A page that is not uptodate has undefined contents. `ENOSPC`, `ENOMEM`; then nothing has changed.
-fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<LockedFolio> {
+pub(super) fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<LockedFolio> {
     let mapping = inode.mapping();
     loop {
-        if let Some(mut folio) = mapping.lock(index) {
+        if let Some(mut folio) = inode.lock_page(index) {
             if !folio.is_dirty() {
                 // A fault has added it, and lost it before it was read.
                 inode.space().charge(1)?;
@@ -273,7 +305,7 @@ fn write_page(
     }
     let end = pos + copied as u64;
     if copied != 0 && end > unsigned(inode.size()) {
-        inode.set_size(signed(end));
+        views::resize(inode, signed(end));
     }
     Ok(copied)
 }
@@ -338,7 +370,7 @@ fn write_bounced(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> 
 }
 
 /// Writes all of `from` at `pos`. Returns how much was written, or the error if that is nothing.
-fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> {
+pub(super) fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> {
     if pos > unsigned(inode.size()) {
         clear_tail(&change(inode), inode, inode.size())?;
     }
@@ -381,7 +413,7 @@ fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> 
 }
 
 /// Copies from the file at `pos` to `to`. Returns how much, or `EFAULT`, or `EIO` for broken memory, if that is nothing.
-fn perform_read(inode: &Inode, mut pos: u64, to: &mut IovIter) -> Result<usize> {
+pub(super) fn perform_read(inode: &Inode, mut pos: u64, to: &mut IovIter) -> Result<usize> {
     let mapping = inode.mapping();
     let mut read = 0;
     while to.count() != 0 {
@@ -401,6 +433,7 @@ fn perform_read(inode: &Inode, mut pos: u64, to: &mut IovIter) -> Result<usize> 
                 return if read == 0 { Err(EIO) } else { Ok(read) };
             }
             Some(folio) if folio.is_uptodate() => to.copy_from_folio(&folio, offset, want),
+            Some(_) if inode.take_back_page(index) => continue,
             _ => to.copy_zeros(want),
         };
         read += copied;
@@ -417,7 +450,7 @@ fn perform_read(inode: &Inode, mut pos: u64, to: &mut IovIter) -> Result<usize> 
 }
 
 /// The first byte of data, or of a hole, at or after `pos` in a file of `size` bytes. `ENXIO`.
-fn seek_hole_data(inode: &Inode, pos: u64, size: u64, data: bool) -> Result<u64> {
+pub(super) fn seek_hole_data(inode: &Inode, pos: u64, size: u64, data: bool) -> Result<u64> {
     if pos >= size {
         return Err(ENXIO);
     }
@@ -431,7 +464,10 @@ fn seek_hole_data(inode: &Inode, pos: u64, size: u64, data: bool) -> Result<u64>
         if batch.is_empty() {
             break;
         }
-        for folio in batch.iter().filter(|folio| folio.is_uptodate()) {
+        for folio in batch
+            .iter()
+            .filter(|folio| folio.is_uptodate() || inode.take_back_page(folio.index()))
+        {
             let index = folio.index();
             if data {
                 return Ok(pos.max((index as u64) << PAGE_SHIFT));
@@ -588,13 +624,39 @@ fn fill(inode: &Locked, start: u64, end: u64, zero: bool, size: Option<i64>) -> 
         zero_range(&change, inode, start, end)?;
     }
     if let Some(size) = size {
-        inode.set_size(size);
+        views::resize(inode, size);
     }
     Ok(())
 }
 
+/// fallocate() for the bytes from `start` to before `end`.
+pub(super) fn allocate(file: &File<SnapmapFs>, mode: u32, start: u64, end: u64) -> Result {
+    let keep_size = mode & FALLOC_FL_KEEP_SIZE != 0;
+    let inode = file.inode().base().lock();
+    match mode & !FALLOC_FL_KEEP_SIZE {
+        FALLOC_FL_PUNCH_HOLE => {
+            let _invalidate = inode.mapping().invalidate_lock();
+            punch(&change(&inode), &inode, start, end)?;
+        }
+        op @ (0 | FALLOC_FL_ZERO_RANGE) => {
+            // Also with KEEP_SIZE, as on tmpfs.
+            inode.newsize_ok(signed(end))?;
+            let (first, last) = (page_of(start).0, size_in_pages(signed(end)));
+            // What a hole turns into reads the same, so a mapper need not wait for this.
+            reserve(&inode, first, last)?;
+            let size = (!keep_size).then_some(signed(end));
+            fill(&inode, start, end, op == FALLOC_FL_ZERO_RANGE, size)
+                .inspect_err(|_| unreserve(&inode, first, last))?;
+        }
+        _ => return Err(Errno::EOPNOTSUPP.into()),
+    }
+    file.modified()
+}
+
 impl FileOperations for Regular {
     type Fs = SnapmapFs;
+    type Windows = Windows;
+    const IS_WINDOW: bool = false;
 
     fn read_iter(iocb: &mut Kiocb<'_, SnapmapFs>, to: &mut IovIter) -> Result<usize> {
         let file = iocb.file();
@@ -636,33 +698,17 @@ impl FileOperations for Regular {
     }
 
     fn fallocate(file: &File<SnapmapFs>, mode: u32, offset: i64, len: i64) -> Result {
-        let keep_size = mode & FALLOC_FL_KEEP_SIZE != 0;
         let start = unsigned(offset);
         let end = start.checked_add(unsigned(len)).ok_or(EFBIG)?;
-        let inode = file.inode().lock();
-        let mapping = inode.mapping();
-        match mode & !FALLOC_FL_KEEP_SIZE {
-            FALLOC_FL_PUNCH_HOLE => {
-                let _invalidate = mapping.invalidate_lock();
-                punch(&change(&inode), &inode, start, end)?;
-            }
-            op @ (0 | FALLOC_FL_ZERO_RANGE) => {
-                // Also with KEEP_SIZE, as on tmpfs.
-                inode.newsize_ok(signed(end))?;
-                let (first, last) = (page_of(start).0, size_in_pages(signed(end)));
-                // What a hole turns into reads the same, so a mapper need not wait for this.
-                reserve(&inode, first, last)?;
-                let size = (!keep_size).then_some(signed(end));
-                fill(&inode, start, end, op == FALLOC_FL_ZERO_RANGE, size)
-                    .inspect_err(|_| unreserve(&inode, first, last))?;
-            }
-            _ => return Err(Errno::EOPNOTSUPP.into()),
-        }
-        file.modified()
+        allocate(file, mode, start, end)
     }
 
     fn mmap_prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
         mmap::prepare(inode, file, desc)
+    }
+
+    fn ioctl(file: &File<SnapmapFs>, cmd: u32, arg: usize) -> Result<i32> {
+        window::ioctl(file, cmd, arg)
     }
 }
 
@@ -671,6 +717,10 @@ impl AddressSpaceOperations for Regular {
 
     /// A fault wants a page where there is a hole, or one that was only reserved.
     fn read_folio(inode: &Inode, folio: LockedFolio) -> Result {
+        views::take_back(inode, &folio);
+        if folio.is_uptodate() {
+            return Ok(());
+        }
         if !folio.is_dirty() {
             if let Err(err) = inode.space().charge(1) {
                 let _ = inode.mapping().remove(&folio);

@@ -5,6 +5,7 @@
 use super::{
     dir,
     file::{self, FileData},
+    window,
     xattr::Xattrs,
     Inode,
     Locked,
@@ -145,6 +146,20 @@ pub(super) fn new(
     Ok(inode)
 }
 
+/// Makes an extension of `base`, which counts as an inode.
+///
+/// Errors: `ENOSPC` if there are too many, `ENOMEM`.
+pub(super) fn new_extension(base: &Locked) -> Result<New> {
+    let sb = base.super_block();
+    sb.data().reserve_inode()?;
+    // From here on, `evict` takes the reservation back.
+    let inode = sb.new_inode().inspect_err(|_| sb.data().free_inode(0))?;
+    inode.set_ino(base.ino());
+    inode.set_mode(mode::S_IFREG);
+    inode.set_extension_operations();
+    Ok(inode)
+}
+
 /// Gives a new symbolic link its target.
 ///
 /// Errors: `ENAMETOOLONG` from a page on, `ENOSPC`, `ENOMEM`.
@@ -169,7 +184,7 @@ pub(super) fn set_link(inode: &New, target: &CStr) -> Result {
 /// Empties an inode that nobody refers to any more.
 pub(super) fn evict(inode: &Inode) {
     let sb = inode.super_block().data();
-    if inode.is_regular() {
+    if inode.is_regular() && !inode.is_extension() {
         file::evict(inode);
     }
     sb.space.uncharge(link_pages(inode));
@@ -177,8 +192,17 @@ pub(super) fn evict(inode: &Inode) {
 }
 
 /// Fills in what `stat` asks for.
-pub(super) fn getattr(idmap: &MntIdmap, inode: &Inode, request_mask: u32, stat: &mut Stat) {
+pub(super) fn getattr(
+    idmap: &MntIdmap,
+    dentry: &Dentry<SnapmapFs>,
+    inode: &Inode,
+    request_mask: u32,
+    stat: &mut Stat,
+) {
     inode::generic_fillattr(idmap, request_mask, inode, stat);
+    if let Some(window) = dentry.window() {
+        stat.set_size(window::size(&window, inode.size()));
+    }
     stat.set_blocks(if inode.is_regular() {
         file::blocks(inode)
     } else {
@@ -196,13 +220,16 @@ pub(super) fn getattr(idmap: &MntIdmap, inode: &Inode, request_mask: u32, stat: 
 
 /// Changes attributes.
 ///
-/// Errors: those of [`inode::setattr_prepare`] and [`file::set_size`]; `ENOMEM`.
+/// Errors: those of [`inode::setattr_prepare`], [`file::set_size`] and [`window::file_size`]; `ENOMEM`.
 pub(super) fn setattr(
     idmap: &MntIdmap,
     dentry: &Dentry<SnapmapFs>,
     inode: &Locked,
     attr: &mut Attr,
 ) -> Result {
+    if let (Some(window), Some(size)) = (dentry.window(), attr.size()) {
+        attr.set_size(window::file_size(&window, inode.size(), size)?);
+    }
     inode::setattr_prepare(idmap, dentry, inode, attr)?;
     // Before anything else changes, since it may fail. With a new size comes no other mode as far as a list knows it.
     if let Some(mode) = attr.mode() {

@@ -10,6 +10,11 @@ use super::{
         Charge,
         Snapshot, //
     },
+    views,
+    window::{
+        self,
+        Windows, //
+    },
     Inode, SnapmapFs,
 };
 use crate::{
@@ -31,8 +36,10 @@ use crate::{
             PrivateMapping,
             PrivateTables,
             SharedMapping,
-            VmFault, //
+            VmFault,
+            WindowMapping, //
         },
+        window::Window,
     },
 };
 use kernel::{
@@ -51,7 +58,22 @@ pub(super) fn prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc
         desc.set_shared::<Shared>();
         return Ok(());
     }
-    let snapshot = snapshots::take(inode, desc.pages())?;
+    let snapshot = snapshots::take(inode, desc.pages(), usize::MAX)?;
+    desc.set_private::<Private>(snapshot)
+}
+
+/// Makes a mapping of a window; its place has been moved on to where the pages of `view` are.
+pub(super) fn prepare_window(
+    view: &Inode,
+    file: &File<SnapmapFs>,
+    window: &Window,
+    desc: &mut MmapDesc,
+) -> Result {
+    file.accessed();
+    if desc.is_shared() || view.super_block().data().private_live() {
+        return desc.set_window::<Shared, Windows>();
+    }
+    let snapshot = snapshots::take(view, desc.pages(), window::pages(window))?;
     desc.set_private::<Private>(snapshot)
 }
 
@@ -66,6 +88,9 @@ impl SharedMapping for Shared {
         file: &File<SnapmapFs>,
         fault: &mut Mkwrite<'_>,
     ) -> Result<Option<LockedFolio>> {
+        if inode.is_extension() {
+            return views::page_mkwrite(inode, file, fault);
+        }
         let mapping = inode.mapping();
         // As filemap_page_mkwrite(): a store does not fail for its time.
         let _ = file.update_time();
@@ -76,6 +101,7 @@ impl SharedMapping for Shared {
         if folio.index() >= size_in_pages(inode.size()) {
             return Ok(None);
         }
+        views::take_back(inode, &folio);
         // The fault has a reference, too.
         change.settle(&mut folio, 2, Charge::Limited)?;
         if !fault.is_of(&folio) {
@@ -84,6 +110,19 @@ impl SharedMapping for Shared {
         }
         mapping.set_writable(&folio, true);
         Ok(Some(folio))
+    }
+}
+
+impl WindowMapping for Shared {
+    fn fault(view: &Inode, file: &File<SnapmapFs>, vmf: &mut VmFault) -> Fault {
+        if vmf.index() >= window::pages(&file.window()) {
+            return Fault::Code(code::SIGBUS);
+        }
+        views::live(view, vmf)
+    }
+
+    fn end(_view: &Inode, file: &File<SnapmapFs>) -> usize {
+        window::pages(&file.window())
     }
 }
 
@@ -111,13 +150,16 @@ impl Private {
     /// A page that was not mapped when the snapshot was taken: it is as it was when it is first touched.
     fn first_touch(inode: &Inode, snapshot: &Snapshot, vmf: &mut VmFault) -> Fault {
         let page = vmf.index();
+        if snapshot.is_past_window(page) {
+            return Fault::Code(code::SIGBUS);
+        }
         if let Some(found) = snapshot.touched(page) {
             return Self::serve(inode, snapshot, page, found);
         }
-        let kept = if page < size_in_pages(inode.size()) && inode.mapping().get(page).is_none() {
+        let kept = if page < size_in_pages(inode.size()) && views::is_hole(inode, page) {
             snapshot.touch_hole(page)
         } else {
-            match vmf.live() {
+            match views::live(inode, vmf) {
                 Fault::Live(folio) => match snapshot.touched(page) {
                     Some(found) => Ok(found),
                     None => snapshot.touch(inode, &folio),
@@ -150,7 +192,7 @@ impl PrivateMapping for Private {
             return Fault::Code(code::SIGBUS);
         }
         let this = inode.snapshots();
-        let mapping = inode.mapping();
+        let mapping = inode.base().mapping();
         loop {
             if this.has_lost(snapshot, page) {
                 return Self::first_touch(inode, snapshot, vmf);
@@ -158,13 +200,13 @@ impl PrivateMapping for Private {
             if let Some(found) = this.find(page, snapshot.epoch()) {
                 return Self::serve(inode, snapshot, page, found);
             }
-            if page < size_in_pages(inode.size()) && mapping.get(page).is_none() {
+            if page < size_in_pages(inode.size()) && views::is_hole(inode, page) {
                 // A hole. If it was made just now, the version was filed before the page went.
                 smp_rmb();
                 let found = this.find(page, snapshot.epoch());
                 return Self::serve(inode, snapshot, page, found.unwrap_or(Found::Hole));
             }
-            match vmf.live() {
+            match views::live(inode, vmf) {
                 Fault::Live(folio) => {
                     return match this.find(page, snapshot.epoch()) {
                         Some(found) => {
@@ -188,7 +230,7 @@ impl PrivateMapping for Private {
                         return Self::serve(inode, snapshot, page, found);
                     }
                     // Or there was no room to fill a hole, which nobody needs to be filled.
-                    if page >= size_in_pages(inode.size()) || mapping.get(page).is_none() {
+                    if page >= size_in_pages(inode.size()) || views::is_hole(inode, page) {
                         return Self::serve(inode, snapshot, page, Found::Hole);
                     }
                     // The file has grown again.

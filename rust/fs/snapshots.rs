@@ -27,6 +27,7 @@
 use super::{
     space::Space,
     stats::Stats,
+    views,
     Inode, //
 };
 use crate::{
@@ -42,7 +43,10 @@ use crate::{
         Store, //
     },
     vfs::{
-        address_space::FOLIO_BATCH_SIZE,
+        address_space::{
+            Mark,
+            FOLIO_BATCH_SIZE, //
+        },
         folio::{
             Folio,
             LockedFolio,
@@ -121,6 +125,8 @@ pub(crate) struct Snapshot {
     pages: (usize, usize),
     /// The pages that the file had: the one after the last.
     eof: usize,
+    /// The page after the last one that the window has that was mapped, if it was one.
+    limit: usize,
     /// Pages outside of `pages`, which a growing mremap brought in, or inside, where the snapshot had been unmapped and
     /// the page was not kept: each as it was when it was first touched.
     #[pin]
@@ -144,6 +150,11 @@ impl Snapshot {
     #[inline]
     pub(crate) fn covers(&self, page: usize) -> bool {
         self.pages.0 <= page && page < self.pages.1
+    }
+
+    /// Whether `page` lies behind the window that was mapped.
+    pub(crate) fn is_past_window(&self, page: usize) -> bool {
+        page >= self.limit
     }
 
     /// The pages that it can show: the first one, and the one after the last.
@@ -227,6 +238,8 @@ impl Snapshots {
 pub(crate) struct Change<'a> {
     inode: &'a Inode,
     snapshots: &'a Snapshots,
+    /// The view that the change is made through, which keeps its pages.
+    sparing: Option<&'a Inode>,
     _lock: RwSemReadGuard<'a>,
 }
 
@@ -240,11 +253,25 @@ pub(crate) fn change(inode: &Inode) -> Change<'_> {
     Change {
         inode,
         snapshots,
+        sparing: None,
         _lock: lock,
     }
 }
 
+/// Begins to change the data of `inode` through `view`. May sleep.
+pub(crate) fn change_sparing<'a>(inode: &'a Inode, view: &'a Inode) -> Change<'a> {
+    let mut change = change(inode);
+    change.sparing = Some(view);
+    change
+}
+
 impl Change<'_> {
+    /// The current epoch.
+    #[inline]
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.snapshots.epoch.load(Relaxed)
+    }
+
     /// Sees to it that nobody needs `folio`, which is in the page cache, as it is any more. The caller has `refs`
     /// references to it.
     ///
@@ -257,11 +284,15 @@ impl Change<'_> {
             return Err(EIO);
         }
         let newest = self.snapshots.newest.load(Relaxed);
-        if newest == 0 {
+        let viewed = self.inode.has_extensions();
+        if newest == 0 && !viewed {
             return Ok(());
         }
         let epoch = self.snapshots.epoch.load(Relaxed);
         let stamp = folio.stamp();
+        if viewed {
+            views::part_with(self.inode, folio, stamp == epoch, self.sparing, charge)?;
+        }
         if stamp == epoch {
             return Ok(());
         }
@@ -290,6 +321,9 @@ impl Change<'_> {
     /// As [`Change::settle`], for a page where the file had a hole until now.
     #[inline]
     pub(crate) fn settle_hole(&self, folio: &LockedFolio) -> Result {
+        if self.inode.has_extensions() {
+            views::part_with(self.inode, folio, false, self.sparing, Charge::Limited)?;
+        }
         if self.snapshots.newest.load(Relaxed) == 0 {
             return Ok(());
         }
@@ -306,6 +340,10 @@ impl Change<'_> {
     /// through a pin. Cannot fail; waits for memory if it has to.
     pub(crate) fn discard(&self, folio: &LockedFolio) {
         let mapping = self.inode.mapping();
+        if self.inode.has_extensions() {
+            let settled = folio.stamp() == self.epoch();
+            insist(|| views::part_with(self.inode, folio, settled, self.sparing, Charge::Anyway));
+        }
         let writable = mapping.is_writable(folio);
         let charged = folio.is_dirty();
         // The page will not change, so a stale translation of a reader does no harm. One of a writer would.
@@ -367,6 +405,67 @@ fn insist<R>(mut f: impl FnMut() -> Result<R>) -> Option<R> {
 }
 
 impl Snapshots {
+    /// Keeps the locked page `copy` of `view` for those who need it.
+    pub(super) fn keep_view(&self, view: &Inode, copy: &LockedFolio, charge: Charge) -> Result {
+        self.keep(view, copy, charge, |_| false).map(|_| ())
+    }
+
+    /// Gives the locked page `copy` of `view`, which is about to leave that, to those who need it; a copy if somebody else has
+    /// it.
+    pub(super) fn give_view(&self, view: &Inode, copy: &LockedFolio, charge: Charge) -> Result {
+        view.mapping().unmap(copy.index(), 1);
+        if copy.has_other_users(1) {
+            return self.keep_view(view, copy, charge);
+        }
+        let outcome = self.preserve(view, copy.index(), copy.stamp(), || {
+            self.charge(view, charge)?;
+            Ok(Found::Page(copy.reference()))
+        })?;
+        match outcome {
+            Outcome::Filed => view.stats().pages_given.add(1),
+            Outcome::Spare => view.space().uncharge(1),
+            Outcome::NotNeeded => (),
+        }
+        Ok(())
+    }
+
+    /// Keeps what `make` returns as the page `page` of `view`, which is not there, for those who need it; a hole if that is
+    /// nothing.
+    pub(super) fn keep_made(
+        &self,
+        view: &Inode,
+        page: usize,
+        charge: Charge,
+        make: impl FnOnce() -> Result<Option<Page>>,
+    ) -> Result {
+        let mut pages = 0;
+        let outcome = self.preserve(view, page, 0, || {
+            let Some(made) = make()? else {
+                return Ok(Found::Hole);
+            };
+            self.charge(view, charge)?;
+            pages = 1;
+            Ok(Found::Page(made))
+        })?;
+        match outcome {
+            Outcome::Filed => view.stats().pages_copied.add(pages),
+            Outcome::Spare => view.space().uncharge(pages),
+            Outcome::NotNeeded => (),
+        }
+        Ok(())
+    }
+
+    /// Charges a page that is to be kept.
+    fn charge(&self, inode: &Inode, charge: Charge) -> Result {
+        match charge {
+            Charge::Limited => inode.space().charge(1).inspect_err(|_| {
+                inode.stats().enospc.add(1);
+            })?,
+            Charge::Anyway => inode.space().charge_anyway(1),
+        }
+        Ok(())
+    }
+
     /// Keeps the locked `folio` for those who need it, and unmaps it then: as a copy, or, if `replace` says so of the
     /// unmapped folio, itself. Then the folio to put in its place is returned.
     fn keep(
@@ -386,12 +485,7 @@ impl Snapshots {
             // Nobody can map it again before it is unlocked. Then he will find the version.
             inode.mapping().unmap(folio.index(), 1);
             inode.stats().unmaps.add(1);
-            match charge {
-                Charge::Limited => inode.space().charge(1).inspect_err(|_| {
-                    inode.stats().enospc.add(1);
-                })?,
-                Charge::Anyway => inode.space().charge_anyway(1),
-            }
+            self.charge(inode, charge)?;
             let kept = if replace(folio) {
                 Folio::replacement_of(folio)
                     .map(|folio| {
@@ -425,7 +519,7 @@ impl Snapshots {
         stamp: Epoch,
         make: impl FnOnce() -> Result<Found<Page>>,
     ) -> Result<Outcome> {
-        let epoch = self.epoch.load(Relaxed);
+        let epoch = inode.clock().epoch.load(Relaxed);
         // Who unmaps a part meanwhile sees to the coverage himself, so that this comes to an end.
         self.filing.fetch_add(1, Full);
         let _filing = ScopeGuard::new(|| {
@@ -560,25 +654,27 @@ impl Snapshots {
     }
 }
 
-/// Takes a snapshot of the pages from `pages.0` to before `pages.1` of `inode`. `mmap_lock` is held for writing.
+/// Takes a snapshot of the pages from `pages.0` to before `pages.1` of `inode`, as far as they lie before `limit`.
+/// `mmap_lock` is held for writing.
 ///
 /// The work does not depend on the number of pages, but on those that shared mappings may be writing to: these are
 /// unmapped, and copied at once where somebody has pinned them. `ENOMEM`, `ENOSPC`, `EOVERFLOW`, and `EINTR` for a fatal
 /// signal.
-pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>> {
+pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result<Arc<Snapshot>> {
     let this = inode.snapshots();
     let slot = LiveSlot::new(GFP_KERNEL_ACCOUNT)?;
     let memory = UniqueArc::<Snapshot>::new_uninit(GFP_KERNEL_ACCOUNT)?;
     let account = MemCg::current();
 
-    let lock = this.lock.write_killable()?;
+    let clock = inode.clock();
+    let lock = clock.lock.write_killable()?;
     let size = inode.size();
-    let eof = size_in_pages(size);
-    let mut epoch = this.epoch.load(Relaxed);
-    if this.modified.load(Relaxed) {
+    let eof = size_in_pages(size).min(limit);
+    let mut epoch = clock.epoch.load(Relaxed);
+    if clock.modified.load(Relaxed) {
         epoch = epoch.checked_add(1).ok_or(EOVERFLOW)?;
-        this.epoch.store(epoch, Relaxed);
-        this.modified.store(false, Relaxed);
+        clock.epoch.store(epoch, Relaxed);
+        clock.modified.store(false, Relaxed);
         inode.stats().epochs.add(1);
     }
     inode.stats().snapshots.add(1);
@@ -593,6 +689,7 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
         id,
         pages,
         eof,
+        limit,
         touched <- new_mutex!(RBTree::new(), "Snapshot::touched"),
         split: Atomic::new(false),
         trimmed: Atomic::new(false),
@@ -600,15 +697,22 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
     }));
     let Ok(snapshot): Result<_, core::convert::Infallible> = snapshot;
     let snapshot = Arc::from(snapshot);
-    if inode.mapping().any_writable() {
+    let base = inode.base();
+    // A page of a view is part of two pages of the file.
+    let range = (
+        pages.0,
+        end.saturating_add(usize::from(inode.is_extension())),
+    );
+    views::take_back_all(base, range);
+    if base.mapping().any_writable() {
         // Copied are the pages only when nobody can begin to store any more. Else a mapping could show a store that began
         // when an earlier one, to a page that was copied already, had ended.
-        if let Err(err) = this
-            .protect(inode, id, (pages.0, end), size, false)
-            .and_then(|()| this.protect(inode, id, (pages.0, end), size, true))
+        if let Err(err) = clock
+            .protect(base, id, range, false)
+            .and_then(|()| clock.protect(base, id, range, true))
         {
             // Pages may have been stamped for a snapshot that will not be.
-            this.modified.store(true, Relaxed);
+            clock.modified.store(true, Relaxed);
             drop(lock);
             release(inode, snapshot);
             return Err(err);
@@ -619,23 +723,17 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize)) -> Result<Arc<Snapshot>
 }
 
 impl Snapshots {
-    /// Takes the pages from `pages.0` to before `pages.1` away from those who may be writing to them, and copies those that
-    /// are pinned if `copy`. S is held for writing.
-    fn protect(
-        &self,
-        inode: &Inode,
-        id: Id,
-        pages: (usize, usize),
-        size: i64,
-        copy: bool,
-    ) -> Result {
+    /// Takes the pages from `pages.0` to before `pages.1` of a file away from those who may be writing to them, and copies
+    /// those that are pinned if `copy`. S is held for writing.
+    fn protect(&self, inode: &Inode, id: Id, pages: (usize, usize), copy: bool) -> Result {
         let mapping = inode.mapping();
+        let size = inode.size();
         let mut next = pages.0;
         let Some(last) = pages.1.checked_sub(1) else {
             return Ok(());
         };
         while next <= last {
-            let batch = mapping.batch_writable(&mut next, last);
+            let batch = mapping.batch_marked(&mut next, last, Mark::Writable);
             if batch.is_empty() {
                 break;
             }
@@ -664,6 +762,9 @@ impl Snapshots {
                     mapping.set_writable(&folio, false);
                 } else if copy {
                     // It may be pinned for writing. Now is the last time that its contents are known.
+                    if inode.has_extensions() {
+                        views::part_with(inode, &folio, false, None, Charge::Limited)?;
+                    }
                     self.keep(inode, &folio, Charge::Limited, |_| false)?;
                     inode.stats().eager_copies.add(1);
                     folio.set_stamp(id.epoch);
@@ -793,7 +894,7 @@ impl Snapshot {
     /// Keeps the locked live page as it is now, for a page that the snapshot has nothing of. `ENOMEM`, `ENOSPC`.
     pub(crate) fn touch(&self, inode: &Inode, folio: &LockedFolio) -> Result<Found<Page>> {
         let mapping = inode.mapping();
-        if mapping.is_writable(folio) {
+        if mapping.is_writable(folio) || inode.is_extension() {
             // Against stores during the copy.
             mapping.unmap(folio.index(), 1);
             // Who changes the size looks at this page afterwards, or has done so.
@@ -832,6 +933,12 @@ impl Inode {
     #[inline]
     pub(super) fn snapshots(&self) -> &Snapshots {
         &self.data().file.snapshots
+    }
+
+    /// Where S and the epoch are: those of a view are the file's.
+    #[inline]
+    fn clock(&self) -> &Snapshots {
+        self.base().snapshots()
     }
 
     /// What the snapshots of the superblock have cost.

@@ -142,6 +142,27 @@ bool snapmapfs_helper_folio_is_zero(struct folio *folio, size_t start, size_t le
 	return zero;
 }
 
+void snapmapfs_helper_folio_copy_piece(struct folio *dst, size_t to, struct folio *src, size_t from,
+				       size_t len)
+{
+	memcpy_folio(dst, to, src, from, len);
+}
+
+bool snapmapfs_helper_folio_maybe_pinned(struct folio *folio)
+{
+	return folio_maybe_dma_pinned(folio);
+}
+
+void snapmapfs_helper_folio_clear_uptodate(struct folio *folio)
+{
+	folio_clear_uptodate(folio);
+}
+
+void snapmapfs_helper_folio_cancel_dirty(struct folio *folio)
+{
+	folio_cancel_dirty(folio);
+}
+
 int snapmapfs_helper_folio_ref_count(const struct folio *folio)
 {
 	return folio_ref_count(folio);
@@ -247,37 +268,38 @@ void snapmapfs_helper_filemap_invalidate_unlock_shared(struct address_space *map
 	filemap_invalidate_unlock_shared(mapping);
 }
 
-/* A page whose contents may change without the filesystem being asked has this mark in the page cache. */
-#define SNAPMAPFS_TAG_WRITABLE PAGECACHE_TAG_TOWRITE
+/* Marks on pages in the page cache. Nothing else uses them: there is no writeback here. */
 
-void snapmapfs_helper_mark_writable(struct address_space *mapping, pgoff_t index, bool writable)
+void snapmapfs_helper_set_mark(struct address_space *mapping, pgoff_t index, unsigned int mark,
+			       bool on)
 {
 	unsigned long flags;
 
-	if (xa_get_mark(&mapping->i_pages, index, SNAPMAPFS_TAG_WRITABLE) == writable)
+	if (xa_get_mark(&mapping->i_pages, index, (__force xa_mark_t)mark) == on)
 		return;
 	xa_lock_irqsave(&mapping->i_pages, flags);
-	if (writable)
-		__xa_set_mark(&mapping->i_pages, index, SNAPMAPFS_TAG_WRITABLE);
+	if (on)
+		__xa_set_mark(&mapping->i_pages, index, (__force xa_mark_t)mark);
 	else
-		__xa_clear_mark(&mapping->i_pages, index, SNAPMAPFS_TAG_WRITABLE);
+		__xa_clear_mark(&mapping->i_pages, index, (__force xa_mark_t)mark);
 	xa_unlock_irqrestore(&mapping->i_pages, flags);
 }
 
-bool snapmapfs_helper_is_marked_writable(struct address_space *mapping, pgoff_t index)
+bool snapmapfs_helper_is_marked(struct address_space *mapping, pgoff_t index, unsigned int mark)
 {
-	return xa_get_mark(&mapping->i_pages, index, SNAPMAPFS_TAG_WRITABLE);
+	return xa_get_mark(&mapping->i_pages, index, (__force xa_mark_t)mark);
 }
 
-bool snapmapfs_helper_any_marked_writable(const struct address_space *mapping)
+bool snapmapfs_helper_any_marked(const struct address_space *mapping, unsigned int mark)
 {
-	return mapping_tagged(mapping, SNAPMAPFS_TAG_WRITABLE);
+	return mapping_tagged(mapping, (__force xa_mark_t)mark);
 }
 
-unsigned int snapmapfs_helper_get_writable(struct address_space *mapping, pgoff_t *start,
-					   pgoff_t end, struct folio_batch *fbatch)
+unsigned int snapmapfs_helper_get_marked(struct address_space *mapping, pgoff_t *start,
+					 pgoff_t end, unsigned int mark,
+					 struct folio_batch *fbatch)
 {
-	return filemap_get_folios_tag(mapping, start, end, SNAPMAPFS_TAG_WRITABLE, fbatch);
+	return filemap_get_folios_tag(mapping, start, end, (__force xa_mark_t)mark, fbatch);
 }
 
 void snapmapfs_helper_folio_batch_init(struct folio_batch *fbatch)
@@ -353,13 +375,15 @@ struct folio *snapmapfs_helper_page_folio(struct page *page)
 }
 
 /*
- * A file for the mappings of one snapshot of @file's inode. It has @file's path, so that /proc/PID/maps and everybody
- * else who asks a mapping for its file sees what was mapped.
+ * A file for the mappings of one snapshot of @file's inode. It has @file's path, or that for the mappings of the window that
+ * @file is, so that /proc/PID/maps and everybody else who asks a mapping for its file sees what was mapped.
  */
 struct file *snapmapfs_helper_snapshot_file(struct file *file, const struct file_operations *fops,
 					    void *private_data)
 {
-	struct inode *inode = file->f_mapping->host;
+	const struct snapmapfs_window_info *window = snapmapfs_helper_window_of(file->f_path.dentry);
+	struct dentry *dentry = window && window->view ? window->view : file->f_path.dentry;
+	struct inode *inode = file_inode(file);
 	struct file *snap;
 
 	ihold(inode);
@@ -370,9 +394,10 @@ struct file *snapmapfs_helper_snapshot_file(struct file *file, const struct file
 		iput(inode);
 		return snap;
 	}
-	path_get(&file->f_path);
-	path_put(&snap->f_path);
-	snap->__f_path = file->f_path;
+	dget(dentry);
+	dput(snap->f_path.dentry);
+	snap->__f_path.dentry = dentry;
+	snap->f_mapping = file->f_mapping;
 	snap->private_data = private_data;
 	return snap;
 }
@@ -458,6 +483,17 @@ size_t snapmapfs_helper_copy_folio_from_iter(struct folio *folio, size_t offset,
 					     struct iov_iter *iter)
 {
 	return copy_page_from_iter(folio_page(folio, 0), offset, bytes, iter);
+}
+
+void snapmapfs_helper_iter_truncate(struct iov_iter *iter, size_t count)
+{
+	iov_iter_truncate(iter, count);
+}
+
+/* Takes back @bytes of what iter_truncate() cut off. */
+void snapmapfs_helper_iter_expand(struct iov_iter *iter, size_t bytes)
+{
+	iov_iter_reexpand(iter, iov_iter_count(iter) + bytes);
 }
 
 size_t snapmapfs_helper_iov_iter_count(const struct iov_iter *iter)

@@ -137,33 +137,51 @@ impl AddressSpace {
         })
     }
 
-    /// As [`AddressSpace::batch`], only those that are marked as writable.
-    pub(crate) fn batch_writable(&self, start: &mut usize, last: usize) -> FolioBatch {
+    /// As [`AddressSpace::batch`], only those that have the mark.
+    pub(crate) fn batch_marked(&self, start: &mut usize, last: usize, mark: Mark) -> FolioBatch {
         // SAFETY: The address space and the pointers are valid, and the batch is empty.
         FolioBatch::fill(|batch| unsafe {
-            bindings::get_writable(self.as_ptr(), start, last, batch)
+            bindings::get_marked(self.as_ptr(), start, last, mark.as_raw(), batch)
         })
+    }
+
+    /// Sets or clears a mark of `folio`, which is in this page cache.
+    #[inline]
+    pub(crate) fn set_mark(&self, folio: &LockedFolio, mark: Mark, on: bool) {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::set_mark(self.as_ptr(), folio.index(), mark.as_raw(), on) };
+    }
+
+    /// Whether the page at `index` is there and has the mark.
+    #[inline]
+    pub(crate) fn is_marked(&self, index: usize, mark: Mark) -> bool {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::is_marked(self.as_ptr(), index, mark.as_raw()) }
+    }
+
+    /// Whether any page has the mark.
+    #[inline]
+    pub(crate) fn any_marked(&self, mark: Mark) -> bool {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::any_marked(self.as_ptr(), mark.as_raw()) }
     }
 
     /// Marks `folio`, which is in this page cache, as one that somebody may be able to change without asking.
     #[inline]
     pub(crate) fn set_writable(&self, folio: &LockedFolio, writable: bool) {
-        // SAFETY: The address space is valid.
-        unsafe { bindings::mark_writable(self.as_ptr(), folio.index(), writable) };
+        self.set_mark(folio, Mark::Writable, writable);
     }
 
     /// Whether `folio`, which is in this page cache, is marked so.
     #[inline]
     pub(crate) fn is_writable(&self, folio: &LockedFolio) -> bool {
-        // SAFETY: The address space is valid.
-        unsafe { bindings::is_marked_writable(self.as_ptr(), folio.index()) }
+        self.is_marked(folio.index(), Mark::Writable)
     }
 
     /// Whether any page is marked so.
     #[inline]
     pub(crate) fn any_writable(&self) -> bool {
-        // SAFETY: The address space is valid.
-        unsafe { bindings::any_marked_writable(self.as_ptr()) }
+        self.any_marked(Mark::Writable)
     }
 
     /// Takes `invalidate_lock` so that no page is added for a fault. May sleep.
@@ -249,6 +267,24 @@ impl Drop for InvalidateSharedGuard<'_> {
     }
 }
 
+/// A mark on a page in a page cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// Somebody may be able to change it without asking. See [`AddressSpace::set_writable`].
+    Writable,
+    /// A second one, for what the filesystem likes.
+    Second,
+}
+
+impl Mark {
+    fn as_raw(self) -> u32 {
+        match self {
+            Self::Writable => bindings::SNAPMAPFS_TAG_WRITABLE,
+            Self::Second => bindings::SNAPMAPFS_TAG_SECOND,
+        }
+    }
+}
+
 /// The most folios that a [`FolioBatch`] holds.
 pub(crate) const FOLIO_BATCH_SIZE: usize = bindings::FOLIO_BATCH_SIZE as usize;
 
@@ -309,7 +345,8 @@ pub(crate) trait AddressSpaceOperations: 'static {
     /// The filesystem.
     type Fs: FileSystem;
 
-    /// Makes `folio`, which is in the page cache, uptodate, or takes it out of the page cache again.
+    /// Makes `folio`, which is in the page cache, uptodate, or takes it out of the page cache again. It need not stay uptodate
+    /// without its lock: who wants it looks for it again.
     fn read_folio(inode: &Inode<Self::Fs>, folio: LockedFolio) -> Result;
 }
 
@@ -334,6 +371,22 @@ impl<F: FileSystem> New<F> {
             (*mapping).a_ops = AddressSpaceOps::<T>::table();
             bindings::mapping_setup(mapping, bindings::GFP_HIGHUSER);
         }
+    }
+}
+
+/// The table of an extension: its pages are made by faults and nobody else, and may be dropped when they are clean.
+const EXTENSION: bindings::address_space_operations = bindings::address_space_operations {
+    dirty_folio: Some(bindings::noop_dirty_folio),
+    #[cfg(CONFIG_MIGRATION)]
+    migrate_folio: Some(bindings::migrate_folio),
+    ..pin_init::zeroed()
+};
+
+impl<F: FileSystem> New<F> {
+    /// Sets that this is to be an extension, which has nothing but pages.
+    pub(crate) fn set_extension_operations(&self) {
+        // SAFETY: Nobody else can reach the inode yet.
+        unsafe { (*self.mapping().as_ptr()).a_ops = &EXTENSION };
     }
 }
 
@@ -369,7 +422,8 @@ impl<T: AddressSpaceOperations> AddressSpaceOps<T> {
             // SAFETY: A locked folio that is being read is in the page cache of an inode, which is of `T::Fs`.
             let inode = unsafe { Inode::from_raw((*bindings::folio_mapping(folio)).host) };
             T::read_folio(inode, locked)?;
-            Ok(0)
+            // As well as 0 for the fault, which takes one that is not uptodate by then for an error otherwise.
+            Ok(bindings::SNAPMAPFS_READ_AGAIN)
         })
     }
 }

@@ -169,7 +169,7 @@ unsafe extern "C" fn fh_to_dentry_callback<T: FileSystem>(
     unsafe {
         let alias = bindings::d_find_alias(inode.as_ptr());
         if alias.is_null() {
-            bindings::d_find_any_alias(inode.as_ptr())
+            bindings::find_unhashed_alias(inode.as_ptr())
         } else {
             alias
         }

@@ -28,7 +28,9 @@ use kernel::{
     },
     ffi::{
         c_int,
-        c_long, //
+        c_long,
+        c_uint,
+        c_ulong, //
     },
     prelude::*,
     types::Opaque,
@@ -51,7 +53,7 @@ impl<F: FileSystem> File<F> {
     }
 
     #[inline]
-    fn as_ptr(&self) -> *mut bindings::file {
+    pub(super) fn as_ptr(&self) -> *mut bindings::file {
         self.0.get()
     }
 
@@ -164,6 +166,22 @@ impl<'a, F: FileSystem> Kiocb<'a, F> {
     }
 }
 
+impl<F: FileSystem> Kiocb<'_, F> {
+    /// As [`Kiocb::write_checks`], for a file that shows another one from the byte `start` on, which has `eof` bytes. The
+    /// position is the window's before and after.
+    pub(crate) fn write_checks_at(
+        &mut self,
+        from: &mut IovIter,
+        start: i64,
+        eof: i64,
+    ) -> Result<usize> {
+        // SAFETY: All are valid.
+        let ret =
+            unsafe { bindings::window_write_checks(self.0.get(), from.as_ptr(), &start, &eof) };
+        usize::try_from(ret).map_err(|_| i32::try_from(ret).map_or(EIO, Error::from_errno))
+    }
+}
+
 /// Where the data of a read go to, or of a write come from: a `struct iov_iter`.
 #[repr(transparent)]
 pub(crate) struct IovIter(Opaque<bindings::iov_iter>);
@@ -190,6 +208,23 @@ impl IovIter {
     pub(crate) fn count(&self) -> usize {
         // SAFETY: The iterator is valid.
         unsafe { bindings::iov_iter_count(self.0.get()) }
+    }
+
+    /// Calls `f` with this cut to `limit` bytes.
+    pub(crate) fn with_limit<R>(&mut self, limit: usize, f: impl FnOnce(&mut Self) -> R) -> R {
+        let all = self.count();
+        self.truncate(limit);
+        let cut = all - self.count();
+        let ret = f(self);
+        // SAFETY: The iterator is valid, and there are as many bytes behind it.
+        unsafe { bindings::iter_expand(self.as_ptr(), cut) };
+        ret
+    }
+
+    /// Cuts it to `limit` bytes.
+    pub(crate) fn truncate(&mut self, limit: usize) {
+        // SAFETY: The iterator is valid.
+        unsafe { bindings::iter_truncate(self.as_ptr(), limit) };
     }
 
     /// Copies from `folio`. Returns how much; less than `len` means that memory is not accessible. May sleep.
@@ -270,6 +305,10 @@ impl Bounce {
 pub(crate) trait FileOperations: 'static {
     /// The filesystem.
     type Fs: FileSystem;
+    /// What is done with windows on the files.
+    type Windows: FileOperations<Fs = Self::Fs>;
+    /// Whether the files are windows.
+    const IS_WINDOW: bool;
 
     /// `read_iter`: returns how many bytes were read, and moves the position.
     fn read_iter(iocb: &mut Kiocb<'_, Self::Fs>, to: &mut IovIter) -> Result<usize>;
@@ -285,6 +324,9 @@ pub(crate) trait FileOperations: 'static {
 
     /// `mmap_prepare`. `mmap_lock` is held for writing.
     fn mmap_prepare(inode: &Inode<Self::Fs>, file: &File<Self::Fs>, desc: &mut MmapDesc) -> Result;
+
+    /// `unlocked_ioctl`: `ENOTTY` for a command that there is not.
+    fn ioctl(file: &File<Self::Fs>, cmd: u32, arg: usize) -> Result<c_int>;
 }
 
 impl<F: FileSystem> New<F> {
@@ -327,6 +369,23 @@ impl<T: FileOperations> FileOps<T> {
             splice_write: Some(bindings::iter_file_splice_write),
             fallocate: Some(bindings::fallocate),
             setlease: Some(bindings::generic_setlease),
+            unlocked_ioctl: Some(Self::ioctl),
+            compat_ioctl: bindings::compat_ptr_ioctl,
+            fadvise: if T::IS_WINDOW {
+                Some(bindings::window_fadvise)
+            } else {
+                None
+            },
+            show_fdinfo: if T::IS_WINDOW {
+                Some(bindings::window_show_fdinfo)
+            } else {
+                None
+            },
+            release: if T::IS_WINDOW {
+                Some(bindings::window_view_release)
+            } else {
+                None
+            },
             ..pin_init::zeroed()
         },
         llseek: Some(Self::llseek),
@@ -334,7 +393,7 @@ impl<T: FileOperations> FileOps<T> {
     };
 
     /// The operations that `i_fop` of a regular file has to point at.
-    fn table() -> &'static bindings::file_operations {
+    pub(super) fn table() -> &'static bindings::file_operations {
         // The C shims go from this field to the whole, so it has to be the field of a whole.
         let table: &'static bindings::snapmapfs_file_operations = &Self::TABLE;
         &table.fops
@@ -347,6 +406,7 @@ impl<T: FileOperations> FileOps<T> {
         // SAFETY: The file is being opened, so nobody else uses it.
         unsafe {
             (*file).f_mode |= bindings::FMODE_CAN_ODIRECT;
+            bindings::window_reopen(file, FileOps::<T::Windows>::table());
             bindings::generic_file_open(inode, file)
         }
     }
@@ -407,6 +467,15 @@ impl<T: FileOperations> FileOps<T> {
             Ok(0)
         });
         let ret: c_int = ret;
+        ret as c_long
+    }
+
+    /// # Safety
+    ///
+    /// As `file_operations.unlocked_ioctl`, for a file of `T::Fs`.
+    unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
+        // SAFETY: The file is open.
+        let ret: c_int = from_result(|| T::ioctl(unsafe { File::from_raw(file) }, cmd, arg));
         ret as c_long
     }
 

@@ -83,8 +83,13 @@ pub(crate) trait FileSystem: Sized + 'static {
     fn evict_inode(inode: &Inode<Self>);
 
     /// Fills in what `stat` asks for.
-    fn getattr(idmap: &MntIdmap, inode: &Inode<Self>, request_mask: u32, stat: &mut Stat)
-        -> Result;
+    fn getattr(
+        idmap: &MntIdmap,
+        dentry: &Dentry<Self>,
+        inode: &Inode<Self>,
+        request_mask: u32,
+        stat: &mut Stat,
+    ) -> Result;
 
     /// Changes attributes of the inode of `dentry`, which is `inode` and locked.
     fn setattr(

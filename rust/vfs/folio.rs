@@ -90,8 +90,37 @@ impl Folio {
     /// exceed its limit by it: the task must not fail, let alone be killed, for the limits of others. If there is so little
     /// memory that the kernel would have to end a process for it, nobody is charged. `ENOMEM`, and `EIO` for broken memory.
     pub(crate) fn copy_of(source: &LockedFolio) -> Result<ARef<Self>> {
+        let folio = Self::alloc_kept()?;
+        folio.fill_from(source)?;
+        Ok(folio)
+    }
+
+    /// As [`Folio::copy_of`], a page that is put together of pieces of others: of each, where it goes, where from, and how
+    /// many bytes. The rest is zeros.
+    pub(crate) fn put_together(
+        pieces: &[(usize, Option<&Folio>, usize, usize)],
+    ) -> Result<ARef<Self>> {
+        let folio = Self::alloc_kept()?;
+        // SAFETY: Nobody else has the folio.
+        unsafe { bindings::folio_zero_range(folio.as_ptr(), 0, PAGE_SIZE) };
+        for &(to, source, from, len) in pieces {
+            let Some(source) = source else { continue };
+            let (to, from) = (to.min(PAGE_SIZE), from.min(PAGE_SIZE));
+            let len = len.min(PAGE_SIZE - to).min(PAGE_SIZE - from);
+            // SAFETY: Both folios are valid pages, nobody else has this one, and the ranges lie within them.
+            unsafe {
+                bindings::folio_copy_piece(folio.as_ptr(), to, source.as_ptr(), from, len);
+            }
+        }
+        // SAFETY: The folio is valid, and its contents are what they should be.
+        unsafe { bindings::folio_mark_uptodate(folio.as_ptr()) };
+        Ok(folio)
+    }
+
+    /// Memory for [`Folio::copy_of`].
+    fn alloc_kept() -> Result<ARef<Self>> {
         // `__GFP_HIGH` is what lets a charge exceed a limit, `__GFP_NORETRY` what keeps the OOM killer out.
-        let folio = if memcg::is_of_other() {
+        if memcg::is_of_other() {
             Self::alloc(bindings::SNAPMAPFS_GFP_PRESERVE)
                 .or_else(|_| Self::alloc(bindings::GFP_HIGHUSER))
         } else {
@@ -103,9 +132,7 @@ impl Folio {
                     Err(err)
                 }
             })
-        }?;
-        folio.fill_from(source)?;
-        Ok(folio)
+        }
     }
 
     /// Copies the contents of `source` to a folio that nobody else has. `EIO` if the memory is broken.
@@ -238,6 +265,38 @@ impl LockedFolio {
     #[inline]
     pub(crate) fn reference(&self) -> ARef<Folio> {
         self.0.clone()
+    }
+
+    /// Whether anybody may have pinned the folio (`FOLL_PIN`). Unlike [`LockedFolio::has_other_users`] it does not take a
+    /// fault for that, nor somebody who has taken just a reference.
+    #[inline]
+    pub(crate) fn maybe_pinned(&self) -> bool {
+        // SAFETY: The folio is valid.
+        unsafe { bindings::folio_maybe_pinned(self.as_ptr()) }
+    }
+
+    /// Declares the contents not to be valid any more.
+    #[inline]
+    pub(crate) fn clear_uptodate(&self) {
+        // SAFETY: The folio is valid and locked.
+        unsafe { bindings::folio_clear_uptodate(self.as_ptr()) };
+    }
+
+    /// Declares that nothing is lost with the folio.
+    #[inline]
+    pub(crate) fn cancel_dirty(&self) {
+        // SAFETY: The folio is valid and locked.
+        unsafe { bindings::folio_cancel_dirty(self.as_ptr()) };
+    }
+
+    /// Copies `len` bytes at `from` in `source` to `to` in this folio. What is past either page is left out.
+    pub(crate) fn copy_piece(&self, to: usize, source: &Folio, from: usize, len: usize) {
+        let (to, from) = (to.min(PAGE_SIZE), from.min(PAGE_SIZE));
+        let len = len.min(PAGE_SIZE - to).min(PAGE_SIZE - from);
+        // SAFETY: Both folios are valid pages, this one is locked, and the ranges lie within them.
+        unsafe {
+            bindings::folio_copy_piece(self.as_ptr(), to, source.as_ptr(), from, len);
+        }
     }
 
     /// Declares the contents valid.

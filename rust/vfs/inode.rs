@@ -13,6 +13,7 @@ use super::{
     dentry::{Dentry, Entry, Target, Tmpfile, Victim},
     dir::Entries,
     errno::Errno,
+    extension::{self, Link},
     file_system::Registration,
     idmap::{Kgid, Kuid, MntIdmap},
     super_block::SuperBlock,
@@ -63,6 +64,7 @@ pub(crate) mod mode {
 pub(super) struct WithData<T: FileSystem> {
     inode: Opaque<bindings::inode>,
     entries: Entries,
+    pub(super) link: Link,
     data: T::InodeData,
 }
 
@@ -88,13 +90,14 @@ unsafe impl<T: FileSystem> Sync for Inode<T> {}
 // SAFETY: `ihold` and `iput` count references in the inode itself, and by the type invariants all are counted.
 unsafe impl<T: FileSystem> AlwaysRefCounted for Inode<T> {
     fn inc_ref(&self) {
+        // An extension lives as long as its base.
         // SAFETY: The reference proves that the count is not zero.
-        unsafe { bindings::ihold(self.as_ptr()) }
+        unsafe { bindings::ihold(self.base().as_ptr()) }
     }
 
     unsafe fn dec_ref(obj: NonNull<Self>) {
         // SAFETY: The caller gives up a reference that it owns.
-        unsafe { bindings::iput(obj.as_ptr().cast()) }
+        unsafe { bindings::iput(obj.as_ref().base().as_ptr()) }
     }
 }
 
@@ -386,6 +389,12 @@ impl<T: FileSystem> New<T> {
         unsafe { bindings::inode_init_owner(idmap.as_ptr(), self.as_ptr(), dir, mode) }
     }
 
+    /// Sets type and permissions.
+    pub(crate) fn set_mode(&self, mode: u16) {
+        // SAFETY: By the type invariants nobody else can see the inode.
+        unsafe { (*self.as_ptr()).i_mode = mode }
+    }
+
     /// Sets the owner.
     pub(crate) fn set_owner(&self, uid: Kuid, gid: Kgid) {
         let inode = self.as_ptr();
@@ -533,6 +542,11 @@ where
 pub(crate) struct Stat(bindings::kstat);
 
 impl Stat {
+    /// Sets the size in bytes.
+    pub(crate) fn set_size(&mut self, size: i64) {
+        self.0.size = size;
+    }
+
     /// Sets the number of 512-byte blocks.
     pub(crate) fn set_blocks(&mut self, blocks: u64) {
         self.0.blocks = blocks;
@@ -561,6 +575,11 @@ impl Attr {
     /// Returns the size to be set, if there is one.
     pub(crate) fn size(&self) -> Option<i64> {
         (self.0.ia_valid & bindings::ATTR_SIZE != 0).then_some(self.0.ia_size)
+    }
+
+    /// Changes the size that is to be set.
+    pub(crate) fn set_size(&mut self, size: i64) {
+        self.0.ia_size = size;
     }
 
     /// Returns the mode to be set, if there is one.
@@ -858,10 +877,15 @@ unsafe extern "C" fn getattr_callback<T: FileSystem>(
     _query_flags: c_uint,
 ) -> c_int {
     // SAFETY: By the function's contract the path's dentry is positive and kept alive.
-    let inode = unsafe { Inode::from_raw((*(*path).dentry).d_inode) };
+    let (dentry, inode) = unsafe {
+        (
+            Dentry::from_raw((*path).dentry),
+            Inode::from_raw((*(*path).dentry).d_inode),
+        )
+    };
     // SAFETY: By the function's contract; `Stat` has the layout of `kstat`.
     let (idmap, stat) = unsafe { (MntIdmap::from_raw(idmap), &mut *stat.cast::<Stat>()) };
-    from_result(|| T::getattr(idmap, inode, request_mask, stat).map(|()| 0))
+    from_result(|| T::getattr(idmap, dentry, inode, request_mask, stat).map(|()| 0))
 }
 
 /// # Safety
@@ -980,7 +1004,10 @@ pub(super) unsafe extern "C" fn alloc_inode_callback<T: FileSystem>(
     // A mode left over from the object's last use would mislead who destroys an unfinished inode.
     unsafe { (*container.cast::<bindings::inode>()).i_mode = 0 };
     // SAFETY: The memory is ours, and stays in place.
-    unsafe { Entries::init(&raw mut (*container).entries) };
+    unsafe {
+        Entries::init(&raw mut (*container).entries);
+        (&raw mut (*container).link).write(Link::end());
+    }
     // SAFETY: As above.
     let result = unsafe { T::inode_data().__pinned_init(&raw mut (*container).data) };
     if result.is_err() {
@@ -1031,6 +1058,8 @@ pub(super) unsafe extern "C" fn free_inode_callback<T: FileSystem>(inode: *mut b
 pub(super) unsafe extern "C" fn evict_inode_callback<T: FileSystem>(inode: *mut bindings::inode) {
     // SAFETY: By the function's contract.
     T::evict_inode(unsafe { Inode::from_raw(inode) });
+    // SAFETY: By the function's contract.
+    unsafe { extension::drop_extensions::<T>(inode) };
     // SAFETY: By the function's contract. What the filesystem left in the page cache must not outlive the inode.
     unsafe {
         bindings::truncate_inode_pages_final(&raw mut (*inode).i_data);

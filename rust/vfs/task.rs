@@ -17,3 +17,8 @@ pub(crate) fn cond_resched() {
     // SAFETY: The caller may sleep.
     unsafe { bindings::cond_resched() };
 }
+
+/// Sleeps for about a millisecond.
+pub(crate) fn sleep_ms() {
+    kernel::time::delay::fsleep(kernel::time::Delta::from_millis(1));
+}

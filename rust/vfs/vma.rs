@@ -7,7 +7,11 @@
 use super::{
     address_space::AddressSpace,
     bindings,
-    file::File,
+    file::{
+        File,
+        FileOperations,
+        FileOps, //
+    },
     folio::{
         Folio,
         LockedFolio, //
@@ -138,6 +142,31 @@ pub(crate) enum Fault {
     Code(FaultCode),
 }
 
+impl Fault {
+    /// Tells C what was found.
+    ///
+    /// # Safety
+    ///
+    /// `vmf` has to be the argument of the fault handler that is about to return the code.
+    unsafe fn finish(self, vmf: *mut bindings::vm_fault) -> FaultCode {
+        match self {
+            Fault::Page(folio) => {
+                // SAFETY: The fault is valid; it takes over the reference.
+                unsafe {
+                    (*vmf).page = bindings::folio_page(ARef::into_raw(folio).as_ptr().cast())
+                };
+                0
+            }
+            Fault::Live(folio) => {
+                // SAFETY: The fault is valid; it takes over reference and lock.
+                unsafe { (*vmf).page = bindings::folio_page(folio.into_raw()) };
+                code::LOCKED
+            }
+            Fault::Code(code) => code,
+        }
+    }
+}
+
 /// A fault in a mapping: a `struct vm_fault`.
 #[repr(transparent)]
 pub(crate) struct VmFault(Opaque<bindings::vm_fault>);
@@ -249,6 +278,11 @@ pub(crate) trait SharedMapping: 'static {
 pub(crate) struct Mkwrite<'a>(&'a mut VmFault);
 
 impl Mkwrite<'_> {
+    /// The page of the file that is asked for.
+    pub(crate) fn index(&self) -> usize {
+        self.0.index()
+    }
+
     /// The page, locked, if it is still in `mapping`. Without it the access has to be tried again.
     pub(crate) fn lock_page(&mut self, mapping: &AddressSpace) -> Option<LockedFolio> {
         self.0.lock_page(mapping)
@@ -321,21 +355,9 @@ impl<T: PrivateMapping> PrivateOps<T> {
         // the handler returns a code with RETRY and uses neither after that.
         let (inode, snapshot) = unsafe { Self::of((*(*vmf).__bindgen_anon_1.vma).vm_file) };
         // SAFETY: The fault is the argument, and its fields are used again only after the handler returned.
-        match T::fault(inode, &snapshot, unsafe { VmFault::from_raw(vmf) }) {
-            Fault::Page(folio) => {
-                // SAFETY: The fault is valid; it takes over the reference.
-                unsafe {
-                    (*vmf).page = bindings::folio_page(ARef::into_raw(folio).as_ptr().cast())
-                };
-                0
-            }
-            Fault::Live(folio) => {
-                // SAFETY: The fault is valid; it takes over reference and lock.
-                unsafe { (*vmf).page = bindings::folio_page(folio.into_raw()) };
-                code::LOCKED
-            }
-            Fault::Code(code) => code,
-        }
+        let fault = T::fault(inode, &snapshot, unsafe { VmFault::from_raw(vmf) });
+        // SAFETY: The fault is valid.
+        unsafe { fault.finish(vmf) }
     }
 
     /// # Safety
@@ -409,12 +431,15 @@ impl<T: PrivateMapping> PrivateOps<T> {
     /// # Safety
     ///
     /// As `file_operations.release`, for a file that [`MmapDesc::set_private`] made.
-    unsafe extern "C" fn release(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         // SAFETY: The file is the last user of the reference that is its private data.
         let snapshot =
             unsafe { <Arc<T::Snapshot> as ForeignOwnable>::from_foreign((*file).private_data) };
         // SAFETY: The file still has its reference to the inode, which is of `T::Fs`.
-        T::release(unsafe { Inode::from_raw(inode) }, snapshot);
+        T::release(
+            unsafe { Inode::from_raw((*(*file).f_mapping).host) },
+            snapshot,
+        );
         0
     }
 }
@@ -466,6 +491,74 @@ impl<T: SharedMapping> SharedOps<T> {
     }
 }
 
+/// The shared mappings of windows, whose pages the filesystem finds by itself.
+pub(crate) trait WindowMapping: SharedMapping {
+    /// Finds a page of `view`. The lock of the mapping is held; may sleep.
+    fn fault(view: &Inode<Self::Fs>, file: &File<Self::Fs>, vmf: &mut VmFault) -> Fault;
+
+    /// The page after the last one that the mapping may have.
+    fn end(view: &Inode<Self::Fs>, file: &File<Self::Fs>) -> usize;
+}
+
+/// The table of a [`WindowMapping`].
+pub(crate) struct WindowOps<T>(PhantomData<T>);
+
+impl<T: WindowMapping> WindowOps<T> {
+    const VM: bindings::vm_operations_struct = bindings::vm_operations_struct {
+        fault: Some(Self::fault),
+        map_pages: Some(Self::map_pages),
+        page_mkwrite: Some(SharedOps::<T>::page_mkwrite),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// `vmf` has to be a fault in a mapping that [`MmapDesc::set_window`] made, and valid for all of `'a`.
+    unsafe fn of<'a>(vmf: *mut bindings::vm_fault) -> (&'a Inode<T::Fs>, &'a File<T::Fs>) {
+        // SAFETY: The mapping has a file of `T::Fs`.
+        unsafe {
+            let file = (*(*vmf).__bindgen_anon_1.vma).vm_file;
+            (
+                Inode::from_raw((*(*file).f_mapping).host),
+                File::from_raw(file),
+            )
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As `vm_operations_struct.fault`, for a mapping that [`MmapDesc::set_window`] made.
+    unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> FaultCode {
+        // SAFETY: The fault is the argument. The mapping may go away with its lock during the call, but only where the
+        // handler returns a code with RETRY and uses neither after that.
+        let fault = unsafe {
+            let (view, file) = Self::of(vmf);
+            T::fault(view, file, VmFault::from_raw(vmf))
+        };
+        // SAFETY: The fault is valid.
+        unsafe { fault.finish(vmf) }
+    }
+
+    /// # Safety
+    ///
+    /// As `vm_operations_struct.map_pages`, for a mapping that [`MmapDesc::set_window`] made.
+    unsafe extern "C" fn map_pages(
+        vmf: *mut bindings::vm_fault,
+        first: c_ulong,
+        last: c_ulong,
+    ) -> FaultCode {
+        // SAFETY: The fault is the argument.
+        let (view, file) = unsafe { Self::of(vmf) };
+        match T::end(view, file).checked_sub(1) {
+            // SAFETY: As above.
+            Some(end) if first <= end => unsafe {
+                bindings::filemap_map_pages(vmf, first, last.min(end))
+            },
+            _ => 0,
+        }
+    }
+}
+
 /// A mapping that is about to be made: a `struct vm_area_desc`.
 #[repr(transparent)]
 pub(crate) struct MmapDesc(Opaque<bindings::vm_area_desc>);
@@ -499,6 +592,40 @@ impl MmapDesc {
     pub(crate) fn set_shared<T: SharedMapping>(&mut self) {
         // SAFETY: The descriptor is valid.
         unsafe { (*self.0.get()).vm_ops = &SharedOps::<T>::VM };
+    }
+
+    /// Moves it `pages` pages on in the file. `EOVERFLOW` if it does not end within what a file can have then.
+    pub(crate) fn move_on(&mut self, pages: usize) -> Result {
+        let (first, end) = self.pages();
+        let first = first.checked_add(pages).ok_or(EOVERFLOW)?;
+        let end = end.checked_add(pages).ok_or(EOVERFLOW)?;
+        if end > bindings::MAX_LFS_PAGES {
+            return Err(EOVERFLOW);
+        }
+        // SAFETY: The descriptor is valid.
+        unsafe { (*self.0.get()).pgoff = first };
+        Ok(())
+    }
+
+    /// Makes it a shared mapping of the window that its file is, by way of another file, whose offsets are those of the
+    /// pages.
+    ///
+    /// `ENODEV` if a stacking filesystem maps it, which would not know what to do with that file; `ENOMEM`.
+    pub(crate) fn set_window<T: WindowMapping, W: FileOperations<Fs = T::Fs>>(&mut self) -> Result {
+        // SAFETY: The descriptor is valid.
+        let file = unsafe { (*self.0.get()).file };
+        // SAFETY: A mapping that is being made has an open file.
+        if unsafe { bindings::file_is_backing(file) } {
+            return Err(ENODEV);
+        }
+        // SAFETY: The file is open, and the table one for windows.
+        let view = from_err_ptr(unsafe { bindings::window_view(file, FileOps::<W>::table()) })?;
+        // SAFETY: The descriptor is valid; it takes over the reference to the file.
+        unsafe {
+            (*self.0.get()).vm_file = view;
+            (*self.0.get()).vm_ops = &WindowOps::<T>::VM;
+        }
+        Ok(())
     }
 
     /// Makes it a mapping of `snapshot`, by giving it a file of its own: so it is never merged with a mapping of another

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Helpers for the tests of windows (W1-W4).
+ */
+#ifndef WIN_H
+#define WIN_H
+
+#include "snap.h"
+
+#include <sys/ioctl.h>
+
+#include "../../../../include/uapi/linux/snapmapfs.h"
+
+#define BLOCK	SNAPMAPFS_WINDOW_BLOCK
+
+/* The new descriptor, or -errno. */
+static inline int window(int fd, uint64_t offset, uint64_t length)
+{
+	struct snapmapfs_window w = { .offset = offset, .length = length };
+	int win = ioctl(fd, SNAPMAPFS_IOC_OPEN_WINDOW, &w);
+
+	return win < 0 ? -errno : win;
+}
+
+/* As file_differs(), for a file that has at @pos what generation @gen has at @off. */
+static inline ssize_t shows_not(int fd, ssize_t pos, unsigned int gen, ssize_t off,
+				ssize_t len)
+{
+	char *buf = alloc(len);
+	ssize_t ret = BUS;
+
+	if (pread(fd, buf, len, pos) == len)
+		ret = differs(buf, gen, off, len);
+	free(buf);
+	return ret;
+}
+
+#endif /* WIN_H */
