@@ -306,7 +306,7 @@ static void write_against_mappers(struct __test_metadata *_metadata,
 	/* 800 writes; they have to end, and the mappers to have had a say. */
 	ASSERT_LE(0, ms);
 	ASSERT_LT(ms, 15000);
-	ASSERT_LT(20, maps);
+	ASSERT_LT(5, maps);
 }
 
 TEST_F(many, mappings_all_the_time)
