@@ -534,8 +534,8 @@ fn reserve(inode: &Inode, first: usize, end: usize) -> Result {
         }
         if mapping.get(index).is_some() {
             // One that was only reserved before must not go if we fail.
-            if let Some(folio) = mapping
-                .lock(index)
+            if let Some(folio) = inode
+                .lock_page(index)
                 .filter(|f| !f.is_uptodate() && f.is_dirty())
             {
                 folio.zero_range(0, PAGE_SIZE);

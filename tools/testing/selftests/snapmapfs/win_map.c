@@ -85,6 +85,18 @@ TEST_F(mapping, shared)
 	EXPECT_MAP(map + 100 + page_size, 2, 100 + page_size, page_size);
 }
 
+/* What a store has changed is no hole to be filled. */
+TEST_F(mapping, shared_and_allocated)
+{
+	char *map = MAP(map_shared, self->win, 0, self->len);
+
+	gen_fill(map, 1, self->at, self->len);
+	ASSERT_EQ(0, fallocate(self->s.fd, 0, 0, self->at + self->len));
+	ASSERT_EQ(SAME, file_differs(self->s.fd, 0, 0, self->at));
+	ASSERT_EQ(SAME, file_differs(self->s.fd, 1, self->at, self->len));
+	EXPECT_MAP(map, 1, 0, self->len);
+}
+
 TEST_F(mapping, shared_in_the_middle)
 {
 	char *map = MAP(map_shared, self->win, 2 * page_size, page_size);
