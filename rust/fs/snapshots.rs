@@ -304,6 +304,8 @@ impl Change<'_> {
     }
 
     /// The slow part of [`Change::settle`].
+    #[cold]
+    #[inline(never)]
     fn keep_or_replace(&self, folio: &mut LockedFolio, refs: i32, charge: Charge) -> Result {
         let mapping = self.inode.mapping();
         // Who may write to the page through a pin has to go on writing to the file. Others are better off with the old
@@ -525,12 +527,20 @@ impl Snapshots {
         let _filing = ScopeGuard::new(|| {
             self.filing.fetch_sub(1, Full);
         });
+        // A page of a view may have been made anew since its version was filed.
+        let since = |store: &Store<Page, MemCg>| {
+            if inode.is_extension() {
+                stamp.max(store.settled(page))
+            } else {
+                store.settled_since(page, stamp)
+            }
+        };
         let mut make = Some(make);
         let mut made = None;
         loop {
             let (claim, account) = {
                 let store = self.store.read();
-                match store.claim(page, stamp.max(store.settled(page))) {
+                match store.claim(page, since(&store)) {
                     claim @ Claim::By(id) => (claim, store.account(id)),
                     claim => (claim, None),
                 }
@@ -555,7 +565,7 @@ impl Snapshots {
                 }?);
             }
             let mut store = self.store.write();
-            let lo = stamp.max(store.settled(page));
+            let lo = since(&store);
             // Who needs it may be gone by now.
             if let Claim::By(owner) = store.claim(page, lo) {
                 if let Some((content, slot)) = made.take() {
@@ -802,8 +812,19 @@ pub(crate) fn release(inode: &Inode, snapshot: Arc<Snapshot>) {
     let this = inode.snapshots();
     inode.stats().snapshots.sub(1);
     trace::release(inode, snapshot.epoch(), snapshot.pages);
-    this.store.write().retire(snapshot.id);
-    this.in_batches(inode, |store, freed| store.drain(snapshot.id, freed));
+    let gone = {
+        let mut store = this.store.write();
+        let gone = store.retire(snapshot.id);
+        this.newest.store(store.newest(), Relaxed);
+        gone
+    };
+    if gone.is_none() {
+        this.in_batches(inode, |store, freed| store.drain(snapshot.id, freed));
+    }
+    drop(gone);
+    if !snapshot.has_touched() {
+        return;
+    }
     let touched = core::mem::replace(&mut *snapshot.touched.lock(), RBTree::new());
     let pages = touched
         .values()
