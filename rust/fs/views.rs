@@ -204,6 +204,8 @@ fn lock_unpinned(view: &Inode, page: usize) -> Option<LockedFolio> {
     }
 }
 
+#[cold]
+#[inline(never)]
 fn take_back_slow(base: &Inode, folio: &LockedFolio) {
     for view in base.extensions() {
         for piece in pieces(shift_of(view), folio.index()) {
@@ -271,6 +273,8 @@ pub(super) fn take_back_all(base: &Inode, pages: (usize, usize)) {
 /// have it any more. `sparing` is a view that the change is made through, which keeps its pages. With `settled`, no snapshot needs anything.
 ///
 /// `ENOSPC`, `ENOMEM`; then nothing has changed.
+#[cold]
+#[inline(never)]
 pub(super) fn part_with(
     base: &Inode,
     folio: &LockedFolio,

@@ -74,24 +74,9 @@ void snapmapfs_helper_folio_lock(struct folio *folio)
 	folio_lock(folio);
 }
 
-bool snapmapfs_helper_folio_test_uptodate(const struct folio *folio)
-{
-	return folio_test_uptodate(folio);
-}
-
 void snapmapfs_helper_folio_mark_uptodate(struct folio *folio)
 {
 	folio_mark_uptodate(folio);
-}
-
-bool snapmapfs_helper_folio_test_dirty(const struct folio *folio)
-{
-	return folio_test_dirty(folio);
-}
-
-bool snapmapfs_helper_folio_test_hwpoison(const struct folio *folio)
-{
-	return folio_test_hwpoison(folio);
 }
 
 bool snapmapfs_helper_folio_mapped(const struct folio *folio)
@@ -173,30 +158,51 @@ struct folio *snapmapfs_helper_folio_alloc(gfp_t gfp)
 	return folio_alloc(gfp, 0);
 }
 
-unsigned long snapmapfs_helper_folio_stamp(const struct folio *folio)
-{
-	return (unsigned long)folio->private;
-}
-
-void snapmapfs_helper_folio_set_stamp(struct folio *folio, unsigned long stamp)
-{
-	folio->private = (void *)stamp;
-}
-
 /* Page cache. */
 
+/*
+ * As filemap_get_entry(), which is not exported: what filemap_get_folio() adds to it is a third of the look-up. There are
+ * neither shadow entries here, since nothing is reclaimed, nor swap entries.
+ */
 struct folio *snapmapfs_helper_filemap_get_folio(struct address_space *mapping, pgoff_t index)
 {
-	struct folio *folio = filemap_get_folio(mapping, index);
+	XA_STATE(xas, &mapping->i_pages, index);
+	struct folio *folio;
 
-	return IS_ERR(folio) ? NULL : folio;
+	rcu_read_lock();
+	do {
+		xas_reset(&xas);
+		folio = xas_load(&xas);
+		if (xas_retry(&xas, folio))
+			continue;
+		if (!folio || WARN_ON_ONCE(xa_is_value(folio))) {
+			folio = NULL;
+			break;
+		}
+		if (!folio_try_get(folio))
+			continue;
+		if (likely(folio == xas_reload(&xas)))
+			break;
+		/* It has gone meanwhile. */
+		folio_put(folio);
+	} while (true);
+	rcu_read_unlock();
+	return folio;
 }
 
 struct folio *snapmapfs_helper_filemap_lock_folio(struct address_space *mapping, pgoff_t index)
 {
-	struct folio *folio = filemap_lock_folio(mapping, index);
+	struct folio *folio;
 
-	return IS_ERR(folio) ? NULL : folio;
+	while ((folio = snapmapfs_helper_filemap_get_folio(mapping, index))) {
+		folio_lock(folio);
+		if (likely(folio->mapping == mapping))
+			break;
+		/* It left the page cache before it was locked. */
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+	return folio;
 }
 
 /* Adds a new folio, which is locked then and neither uptodate nor dirty. */
@@ -235,11 +241,6 @@ bool snapmapfs_helper_filemap_replace(struct folio *old, struct folio *new)
 bool snapmapfs_helper_folio_in(const struct folio *folio, const struct address_space *mapping)
 {
 	return folio->mapping == mapping;
-}
-
-pgoff_t snapmapfs_helper_folio_index(const struct folio *folio)
-{
-	return folio->index;
 }
 
 void snapmapfs_helper_mapping_setup(struct address_space *mapping, gfp_t gfp)
@@ -494,11 +495,6 @@ void snapmapfs_helper_iter_truncate(struct iov_iter *iter, size_t count)
 void snapmapfs_helper_iter_expand(struct iov_iter *iter, size_t bytes)
 {
 	iov_iter_reexpand(iter, iov_iter_count(iter) + bytes);
-}
-
-size_t snapmapfs_helper_iov_iter_count(const struct iov_iter *iter)
-{
-	return iov_iter_count(iter);
 }
 
 /* Memory cgroups. */

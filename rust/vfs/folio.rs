@@ -14,9 +14,14 @@ use super::{
     task, //
 };
 use core::{
+    ffi::c_void,
     mem::ManuallyDrop,
     ops::Deref,
-    ptr::NonNull, //
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicUsize,
+        Ordering, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -168,6 +173,18 @@ impl Folio {
         Ok(folio)
     }
 
+    /// Its flags, by the numbers of `enum pageflags`. They may change at any time. Read here and not by C: each call would
+    /// cost more than the test.
+    #[inline]
+    fn flags(&self, order: Ordering) -> usize {
+        // SAFETY: The folio is valid, and its flags are a word that is changed by atomic operations only.
+        let flags = unsafe {
+            let fields = &raw mut (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1;
+            AtomicUsize::from_ptr((&raw mut (*fields).flags.f).cast())
+        };
+        flags.load(order)
+    }
+
     /// The number of references. It may change at any time.
     #[inline]
     pub(crate) fn ref_count(&self) -> i32 {
@@ -178,31 +195,36 @@ impl Folio {
     /// Whether the contents are valid. What is not uptodate has never been written to, and stands for zeros.
     #[inline]
     pub(crate) fn is_uptodate(&self) -> bool {
-        // SAFETY: The folio is valid; its flags are read atomically.
-        unsafe { bindings::folio_test_uptodate(self.as_ptr()) }
+        // Acquire: what is read of the contents after this is not older. The flag is set after a barrier.
+        self.flags(Ordering::Acquire) & (1 << bindings::pageflags_PG_uptodate) != 0
     }
 
     /// Whether the memory was found to be broken.
     #[inline]
     pub(crate) fn is_hwpoison(&self) -> bool {
-        // SAFETY: The folio is valid; its flags are read atomically.
-        unsafe { bindings::folio_test_hwpoison(self.as_ptr()) }
+        #[cfg(CONFIG_MEMORY_FAILURE)]
+        return self.flags(Ordering::Relaxed) & (1 << bindings::pageflags_PG_hwpoison) != 0;
+        #[cfg(not(CONFIG_MEMORY_FAILURE))]
+        return false;
     }
 
     /// Whether the folio is dirty. This module keeps dirty what it has charged to the superblock; see
     /// `fs::space::Space`.
     #[inline]
     pub(crate) fn is_dirty(&self) -> bool {
-        // SAFETY: The folio is valid; its flags are read atomically.
-        unsafe { bindings::folio_test_dirty(self.as_ptr()) }
+        self.flags(Ordering::Relaxed) & (1 << bindings::pageflags_PG_dirty) != 0
     }
 
     /// Its page number in the file. Meaningful while the folio is in a page cache, which its lock or an index of the
     /// caller's own has to tell.
     #[inline]
     pub(crate) fn index(&self) -> usize {
-        // SAFETY: The folio is valid, and the index of a referenced folio of order 0 does not change.
-        unsafe { bindings::folio_index(self.as_ptr()) }
+        // SAFETY: The folio is valid, and the index of a referenced folio of order 0 does not change while it matters. It is
+        // read once.
+        unsafe {
+            let fields = &raw const (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1;
+            (&raw const (*fields).__bindgen_anon_2.index).read_volatile()
+        }
     }
 
     /// Waits for the lock of the folio and takes it.
@@ -320,14 +342,24 @@ impl LockedFolio {
     #[inline]
     pub(crate) fn stamp(&self) -> usize {
         // SAFETY: The folio is valid, and its lock protects the field.
-        unsafe { bindings::folio_stamp(self.as_ptr()) }
+        unsafe { *self.private() as usize }
     }
 
     /// Sets the stamp.
     #[inline]
     pub(crate) fn set_stamp(&self, stamp: usize) {
         // SAFETY: The folio is valid, and its lock protects the field.
-        unsafe { bindings::folio_set_stamp(self.as_ptr(), stamp) };
+        unsafe { *self.private() = stamp as *mut c_void };
+    }
+
+    /// `folio->private`.
+    #[inline]
+    fn private(&self) -> *mut *mut c_void {
+        // SAFETY: The folio is valid.
+        unsafe {
+            let fields = &raw mut (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1;
+            &raw mut (*fields).__bindgen_anon_3.private
+        }
     }
 
     /// Whether some page table maps the folio.
