@@ -483,7 +483,7 @@ pub(super) fn page_mkwrite(
         return Ok(None);
     }
     lend(base, &low);
-    mapping.set_writable(&copy, true);
+    mapping.set_mark(&copy, LOW, true);
     if let Some(high) = &high {
         lend(base, high);
         mapping.set_mark(&copy, HIGH, true);

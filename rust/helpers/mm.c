@@ -286,6 +286,28 @@ void snapmapfs_helper_set_mark(struct address_space *mapping, pgoff_t index, uns
 	xa_unlock_irqrestore(&mapping->i_pages, flags);
 }
 
+/*
+ * The same for a page whose contents may change without the filesystem being asked. @folio is locked and in the page cache. A
+ * flag that is the filesystem's, too, says that it has the mark, and takes no walk to be seen; migration takes it along.
+ */
+void snapmapfs_helper_mark_writable(struct address_space *mapping, struct folio *folio, bool on)
+{
+	unsigned long flags;
+
+	if (folio_test_checked(folio) == on)
+		return;
+	xa_lock_irqsave(&mapping->i_pages, flags);
+	if (on)
+		__xa_set_mark(&mapping->i_pages, folio->index, PAGECACHE_TAG_TOWRITE);
+	else
+		__xa_clear_mark(&mapping->i_pages, folio->index, PAGECACHE_TAG_TOWRITE);
+	xa_unlock_irqrestore(&mapping->i_pages, flags);
+	if (on)
+		folio_set_checked(folio);
+	else
+		folio_clear_checked(folio);
+}
+
 bool snapmapfs_helper_is_marked(struct address_space *mapping, pgoff_t index, unsigned int mark)
 {
 	return xa_get_mark(&mapping->i_pages, index, (__force xa_mark_t)mark);

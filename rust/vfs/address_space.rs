@@ -166,16 +166,18 @@ impl AddressSpace {
         unsafe { bindings::any_marked(self.as_ptr(), mark.as_raw()) }
     }
 
-    /// Marks `folio`, which is in this page cache, as one that somebody may be able to change without asking.
+    /// Marks `folio`, which is in this page cache, as one that somebody may be able to change without asking. In a page cache
+    /// whose pages are marked so, [`Mark::Writable`] is for nothing else: a flag of the page has to agree with it.
     #[inline]
     pub(crate) fn set_writable(&self, folio: &LockedFolio, writable: bool) {
-        self.set_mark(folio, Mark::Writable, writable);
+        // SAFETY: The address space is valid, and the folio locked and in its page cache.
+        unsafe { bindings::mark_writable(self.as_ptr(), folio.as_ptr(), writable) };
     }
 
     /// Whether `folio`, which is in this page cache, is marked so.
     #[inline]
     pub(crate) fn is_writable(&self, folio: &LockedFolio) -> bool {
-        self.is_marked(folio.index(), Mark::Writable)
+        folio.is_checked()
     }
 
     /// Whether any page is marked so.

@@ -297,6 +297,12 @@ impl LockedFolio {
         unsafe { bindings::folio_maybe_pinned(self.as_ptr()) }
     }
 
+    /// Whether [`super::address_space::AddressSpace::set_writable`] has marked it.
+    #[inline]
+    pub(super) fn is_checked(&self) -> bool {
+        self.flags(Ordering::Relaxed) & (1 << bindings::pageflags_PG_checked) != 0
+    }
+
     /// Declares the contents not to be valid any more.
     #[inline]
     pub(crate) fn clear_uptodate(&self) {
