@@ -11,6 +11,7 @@ use super::{
         size_in_pages,
         Change,
         Charge,
+        Fill,
         Snapshots, //
     },
     views,
@@ -248,6 +249,17 @@ fn discard_range(change: &Change<'_>, inode: &Inode, first: usize, end: usize) {
 ///
 /// A page that is not uptodate has undefined contents. `ENOSPC`, `ENOMEM`; then nothing has changed.
 pub(super) fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<LockedFolio> {
+    grab_or_fill(change, inode, index, None).map(|(folio, _)| folio)
+}
+
+/// As [`grab`], for somebody who will write all of the page; see [`Change::settle_or_fill`].
+#[inline]
+fn grab_or_fill(
+    change: &Change<'_>,
+    inode: &Inode,
+    index: usize,
+    fill: Option<&mut Fill<'_>>,
+) -> Result<(LockedFolio, Option<usize>)> {
     let mapping = inode.mapping();
     loop {
         if let Some(mut folio) = inode.lock_page(index) {
@@ -256,8 +268,8 @@ pub(super) fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<L
                 inode.space().charge(1)?;
                 folio.mark_dirty();
             }
-            change.settle(&mut folio, 1, Charge::Limited)?;
-            return Ok(folio);
+            let filled = change.settle_or_fill(&mut folio, 1, Charge::Limited, fill)?;
+            return Ok((folio, filled));
         }
         inode.space().charge(1)?;
         match mapping.add(index) {
@@ -268,7 +280,7 @@ pub(super) fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<L
                     return Err(err);
                 }
                 folio.mark_dirty();
-                return Ok(folio);
+                return Ok((folio, None));
             }
             Err(err) => {
                 inode.space().uncharge(1);
@@ -288,17 +300,25 @@ fn write_page(
     inode: &Locked,
     pos: u64,
     len: usize,
-    source: impl FnOnce(&LockedFolio, usize, usize) -> usize,
+    mut source: impl FnMut(&LockedFolio, usize, usize) -> usize,
 ) -> Result<usize> {
     let (index, offset) = page_of(pos);
     let len = len.min(PAGE_SIZE - offset);
-    let folio = grab(change, inode, index)?;
+    let (folio, filled) = if len == PAGE_SIZE {
+        let mut fill = |page: &LockedFolio| source(page, 0, PAGE_SIZE).min(PAGE_SIZE);
+        grab_or_fill(change, inode, index, Some(&mut fill))?
+    } else {
+        (grab(change, inode, index)?, None)
+    };
     let fresh = !folio.is_uptodate();
     if fresh && len != PAGE_SIZE {
         folio.zero_range(0, offset);
         folio.zero_range(offset + len, PAGE_SIZE);
     }
-    let copied = source(&folio, offset, len).min(len);
+    let copied = match filled {
+        Some(filled) => filled,
+        None => source(&folio, offset, len).min(len),
+    };
     if fresh {
         folio.zero_range(offset + copied, len - copied);
         folio.mark_uptodate();

@@ -55,11 +55,19 @@ use kernel::{
 pub(super) fn prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
     file.accessed();
     if desc.is_shared() || inode.super_block().data().private_live() {
+        note_live(inode, desc);
         desc.set_shared::<Shared>();
         return Ok(());
     }
     let snapshot = snapshots::take(inode, desc.pages(), usize::MAX)?;
     desc.set_private::<Private>(snapshot)
+}
+
+/// Notes that the live pages of `inode` will be mapped.
+fn note_live(inode: &Inode, desc: &MmapDesc) {
+    if !desc.may_be_written() {
+        inode.snapshots().note_live_reader();
+    }
 }
 
 /// Makes a mapping of a window; its place has been moved on to where the pages of `view` are.
@@ -71,6 +79,7 @@ pub(super) fn prepare_window(
 ) -> Result {
     file.accessed();
     if desc.is_shared() || view.super_block().data().private_live() {
+        note_live(view, desc);
         return desc.set_window::<Shared, Windows>();
     }
     let snapshot = snapshots::take(view, desc.pages(), window::pages(window))?;

@@ -107,6 +107,9 @@ pub(crate) struct Snapshots {
     newest: Atomic<usize>,
     /// [`Store::count`], to be read without its lock. Grows only with S held, before the change that it is for.
     versions: Atomic<usize>,
+    /// Whether the live file was ever mapped in a way that [`AddressSpace::is_writably_mapped`] does not see: through a
+    /// descriptor that is only read, or privately with `private=live`.
+    live_readers: Atomic<bool>,
     /// How many changes are filing a version, and want coverages that are up to date.
     filing: Atomic<usize>,
     /// Held from [`Store::begin_refresh`] to [`Store::end_refresh`], between which the store gathers what one walk over the
@@ -182,6 +185,7 @@ impl Snapshots {
             modified: Atomic::new(false),
             newest: Atomic::new(0),
             versions: Atomic::new(0),
+            live_readers: Atomic::new(false),
             filing: Atomic::new(0),
             refreshing <- new_mutex!((), "Snapshots::refreshing"),
             store <- RwLock::new(Store::new()),
@@ -192,6 +196,11 @@ impl Snapshots {
     #[inline]
     pub(crate) fn any(&self) -> bool {
         self.newest.load(Relaxed) != 0
+    }
+
+    /// Notes that a mapping of the live file is being made that [`AddressSpace::is_writably_mapped`] will not see.
+    pub(super) fn note_live_reader(&self) {
+        self.live_readers.store(true, Relaxed);
     }
 
     /// What the snapshots of `epoch` see of `page`, if it has changed.
@@ -280,13 +289,26 @@ impl Change<'_> {
     /// the pin keeps what it pinned. `ENOSPC`, `ENOMEM`, and `EIO` for broken memory; then nothing has changed.
     #[inline]
     pub(crate) fn settle(&self, folio: &mut LockedFolio, refs: i32, charge: Charge) -> Result {
+        self.settle_or_fill(folio, refs, charge, None).map(|_| ())
+    }
+
+    /// As [`Change::settle`], for a page that will be written as a whole: if another one takes its place anyway, `fill` gives
+    /// that its contents, and returns how much of them. Returns that, or `None` if `fill` was not called.
+    #[inline]
+    pub(super) fn settle_or_fill(
+        &self,
+        folio: &mut LockedFolio,
+        refs: i32,
+        charge: Charge,
+        fill: Option<&mut Fill<'_>>,
+    ) -> Result<Option<usize>> {
         if folio.is_hwpoison() {
             return Err(EIO);
         }
         let newest = self.snapshots.newest.load(Relaxed);
         let viewed = self.inode.has_extensions();
         if newest == 0 && !viewed {
-            return Ok(());
+            return Ok(None);
         }
         let epoch = self.snapshots.epoch.load(Relaxed);
         let stamp = folio.stamp();
@@ -294,30 +316,51 @@ impl Change<'_> {
             views::part_with(self.inode, folio, stamp == epoch, self.sparing, charge)?;
         }
         if stamp == epoch {
-            return Ok(());
+            return Ok(None);
         }
+        let mut filled = None;
         if newest > stamp {
-            self.keep_or_replace(folio, refs, charge)?;
+            filled = self.keep_or_replace(folio, refs, charge, fill)?;
         }
         folio.set_stamp(epoch);
-        Ok(())
+        Ok(filled)
     }
 
     /// The slow part of [`Change::settle`].
     #[cold]
     #[inline(never)]
-    fn keep_or_replace(&self, folio: &mut LockedFolio, refs: i32, charge: Charge) -> Result {
+    fn keep_or_replace(
+        &self,
+        folio: &mut LockedFolio,
+        refs: i32,
+        charge: Charge,
+        fill: Option<&mut Fill<'_>>,
+    ) -> Result<Option<usize>> {
         let mapping = self.inode.mapping();
-        // Who may write to the page through a pin has to go on writing to the file. Others are better off with the old
-        // page, which then is a version as it is.
-        let replace = !mapping.is_writable(folio);
-        let new = self.snapshots.keep(self.inode, folio, charge, |folio| {
-            replace && folio.has_other_users(refs)
-        })?;
+        // Who may write to the page through a pin has to go on writing to the file.
+        let replace = if mapping.is_writable(folio) {
+            None
+        } else {
+            Some(Replace {
+                refs,
+                live: self.may_be_mapped_live(),
+                fill,
+                filled: None,
+            })
+        };
+        let (new, filled) = self.snapshots.keep(self.inode, folio, charge, replace)?;
         if new.is_some_and(|new| folio.replace(new)) {
             folio.mark_dirty();
         }
-        Ok(())
+        Ok(filled)
+    }
+
+    /// Whether anybody but snapshots may have mapped a page of the file that is locked. Who maps the file for the first time
+    /// after this waits for the lock, and finds what is there then.
+    fn may_be_mapped_live(&self) -> bool {
+        self.inode.has_extensions()
+            || self.inode.mapping().is_writably_mapped()
+            || self.snapshots.live_readers.load(Relaxed)
     }
 
     /// As [`Change::settle`], for a page where the file had a hole until now.
@@ -331,7 +374,7 @@ impl Change<'_> {
         }
         // Nobody can have mapped the new page, and who mapped zeros for the hole keeps them.
         self.snapshots
-            .preserve(self.inode, folio.index(), 0, || Ok(Found::Hole))?;
+            .preserve(self.inode, folio.index(), 0, |_| Ok(Found::Hole))?;
         folio.set_stamp(self.snapshots.epoch.load(Relaxed));
         Ok(())
     }
@@ -371,17 +414,32 @@ impl Change<'_> {
         if (copy && !folio.is_hwpoison()) || !folio.is_uptodate() {
             insist(|| {
                 self.snapshots
-                    .keep(self.inode, folio, Charge::Anyway, |_| false)
+                    .keep(self.inode, folio, Charge::Anyway, None)
             });
             return false;
         }
         insist(|| {
             self.snapshots
-                .preserve(self.inode, folio.index(), folio.stamp(), || {
+                .preserve(self.inode, folio.index(), folio.stamp(), |_| {
                     Ok(Found::Page(folio.reference()))
                 })
         }) == Some(Outcome::Filed)
     }
+}
+
+/// Writes to the start of a page that nobody else knows. Returns how much.
+pub(super) type Fill<'a> = dyn FnMut(&LockedFolio) -> usize + 'a;
+
+/// How another page may take the place of one that has to be kept.
+struct Replace<'a, 'b> {
+    /// The references to it that the caller has.
+    refs: i32,
+    /// Whether others than snapshots may have mapped it.
+    live: bool,
+    /// What the new page holds instead of a copy.
+    fill: Option<&'a mut Fill<'b>>,
+    /// What that has returned.
+    filled: Option<usize>,
 }
 
 /// What became of a version that was to be filed.
@@ -409,7 +467,7 @@ fn insist<R>(mut f: impl FnMut() -> Result<R>) -> Option<R> {
 impl Snapshots {
     /// Keeps the locked page `copy` of `view` for those who need it.
     pub(super) fn keep_view(&self, view: &Inode, copy: &LockedFolio, charge: Charge) -> Result {
-        self.keep(view, copy, charge, |_| false).map(|_| ())
+        self.keep(view, copy, charge, None).map(|_| ())
     }
 
     /// Gives the locked page `copy` of `view`, which is about to leave that, to those who need it; a copy if somebody else has
@@ -419,7 +477,7 @@ impl Snapshots {
         if copy.has_other_users(1) {
             return self.keep_view(view, copy, charge);
         }
-        let outcome = self.preserve(view, copy.index(), copy.stamp(), || {
+        let outcome = self.preserve(view, copy.index(), copy.stamp(), |_| {
             self.charge(view, charge)?;
             Ok(Found::Page(copy.reference()))
         })?;
@@ -441,7 +499,7 @@ impl Snapshots {
         make: impl FnOnce() -> Result<Option<Page>>,
     ) -> Result {
         let mut pages = 0;
-        let outcome = self.preserve(view, page, 0, || {
+        let outcome = self.preserve(view, page, 0, |_| {
             let Some(made) = make()? else {
                 return Ok(Found::Hole);
             };
@@ -468,50 +526,66 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Keeps the locked `folio` for those who need it, and unmaps it then: as a copy, or, if `replace` says so of the
-    /// unmapped folio, itself. Then the folio to put in its place is returned.
+    /// Keeps the locked `folio` for those who need it: as a copy, or, where that is possible and better, itself. Then the
+    /// folio to put in its place is returned, and what filled that.
     fn keep(
         &self,
         inode: &Inode,
         folio: &LockedFolio,
         charge: Charge,
-        replace: impl FnOnce(&LockedFolio) -> bool,
-    ) -> Result<Option<Replacement>> {
+        mut replace: Option<Replace<'_, '_>>,
+    ) -> Result<(Option<Replacement>, Option<usize>)> {
         let uptodate = folio.is_uptodate();
         let mut new = None;
-        let outcome = self.preserve(inode, folio.index(), folio.stamp(), || {
+        let outcome = self.preserve(inode, folio.index(), folio.stamp(), |account| {
             // What is not uptodate was never written to, nor mapped.
             if !uptodate {
                 return Ok(Found::Hole);
             }
-            // Nobody can map it again before it is unlocked. Then he will find the version.
-            inode.mapping().unmap(folio.index(), 1);
-            inode.stats().unmaps.add(1);
+            // Page tables of snapshots alone may go on to map the page: all of these want this version. It stays charged to
+            // whom it was charged, so that has to be who pays for the version. He is charged for the new page past his limit,
+            // but within it for the entry in the store, of which there are a few dozen to a page.
+            let itself = replace.as_ref().is_some_and(|replace| !replace.live)
+                && account.is_none_or(|account| account.pays_for(folio));
+            if !itself {
+                // Nobody can map it again before it is unlocked. Then he will find the version.
+                inode.mapping().unmap(folio.index(), 1);
+                inode.stats().unmaps.add(1);
+            }
             self.charge(inode, charge)?;
-            let kept = if replace(folio) {
-                Folio::replacement_of(folio)
-                    .map(|folio| {
-                        new = Some(folio);
+            let kept = match &mut replace {
+                // Who reads the page through a pin is better off with the old page, too.
+                Some(replace) if itself || folio.has_other_users(replace.refs) => {
+                    Folio::replacement_of(folio, |page| match replace.fill.take() {
+                        Some(fill) => *replace.filled.insert(fill(page)),
+                        None => 0,
                     })
-                    .map(|()| folio.reference())
-            } else {
-                Folio::copy_of(folio)
+                    .map(|page| {
+                        new = Some(page);
+                        folio.reference()
+                    })
+                }
+                _ => Folio::copy_of(folio),
             };
             kept.map(Found::Page)
                 .inspect_err(|_| inode.space().uncharge(1))
         })?;
+        let filled = replace.and_then(|replace| replace.filled);
         match outcome {
+            Outcome::Filed if filled == Some(PAGE_SIZE) => inode.stats().pages_given.add(1),
             Outcome::Filed if uptodate => inode.stats().pages_copied.add(1),
             Outcome::Spare if uptodate => {
                 inode.space().uncharge(1);
-                new = None;
+                // What was written to it is part of the file.
+                new = new.filter(|_| filled.is_some());
             }
             _ => (),
         }
-        Ok(new)
+        Ok((new, filled))
     }
 
-    /// Files what `make` returns as the version of `page` that the snapshots above `stamp` see, if any of them needs one.
+    /// Files what `make` returns as the version of `page` that the snapshots above `stamp` see, if any of them needs one. It is
+    /// told who pays for that.
     ///
     /// S is held, and the live page is locked if there is one.
     fn preserve(
@@ -519,7 +593,7 @@ impl Snapshots {
         inode: &Inode,
         page: usize,
         stamp: Epoch,
-        make: impl FnOnce() -> Result<Found<Page>>,
+        make: impl FnOnce(Option<&MemCg>) -> Result<Found<Page>>,
     ) -> Result<Outcome> {
         let epoch = inode.clock().epoch.load(Relaxed);
         // Who unmaps a part meanwhile sees to the coverage himself, so that this comes to an end.
@@ -557,7 +631,7 @@ impl Snapshots {
             if let Some(make) = make.take() {
                 let make = || {
                     let slot = memcg::alloc(Slot::new)?;
-                    Ok::<_, Error>((make()?, slot))
+                    Ok::<_, Error>((make(account.as_ref())?, slot))
                 };
                 made = Some(match &account {
                     Some(account) => account.charge(make),
@@ -775,7 +849,7 @@ impl Snapshots {
                     if inode.has_extensions() {
                         views::part_with(inode, &folio, false, None, Charge::Limited)?;
                     }
-                    self.keep(inode, &folio, Charge::Limited, |_| false)?;
+                    self.keep(inode, &folio, Charge::Limited, None)?;
                     inode.stats().eager_copies.add(1);
                     folio.set_stamp(id.epoch);
                     self.modified.store(true, Relaxed);

@@ -224,15 +224,24 @@ struct folio *snapmapfs_helper_filemap_add_new(struct address_space *mapping, pg
 	return folio;
 }
 
+/* A new folio that nobody else knows, locked, which is not charged to a memory cgroup yet. */
+struct folio *snapmapfs_helper_folio_alloc_locked(gfp_t gfp)
+{
+	struct folio *folio = folio_alloc(gfp, 0);
+
+	if (folio)
+		__folio_set_locked(folio);
+	return folio;
+}
+
 /*
- * Puts @new, which nobody else knows and which is not charged to a memory cgroup yet, locked in the place of @old, which is
- * locked, if that is still in the page cache.
+ * Puts @new, which is of the function above, in the place of @old, which is locked, if that is still in the page cache. Both
+ * stay locked, and page tables that map @old go on to do so.
  */
 bool snapmapfs_helper_filemap_replace(struct folio *old, struct folio *new)
 {
 	if (!old->mapping)
 		return false;
-	__folio_set_locked(new);
 	replace_page_cache_folio(old, new);
 	folio_add_lru(new);
 	return true;
@@ -267,6 +276,11 @@ void snapmapfs_helper_filemap_invalidate_lock_shared(struct address_space *mappi
 void snapmapfs_helper_filemap_invalidate_unlock_shared(struct address_space *mapping)
 {
 	filemap_invalidate_unlock_shared(mapping);
+}
+
+bool snapmapfs_helper_mapping_writably_mapped(const struct address_space *mapping)
+{
+	return mapping_writably_mapped(mapping);
 }
 
 /* Marks on pages in the page cache. Nothing else uses them: there is no writeback here. */
@@ -370,6 +384,12 @@ struct vm_area_struct *snapmapfs_helper_i_mmap_next(struct vm_area_struct *vma,
 bool snapmapfs_helper_vma_desc_is_shared(const struct vm_area_desc *desc)
 {
 	return vma_desc_test(desc, VMA_MAYSHARE_BIT);
+}
+
+/* Whether the mapping will be one of those that mapping_writably_mapped() sees. As is_shared_maywrite(). */
+bool snapmapfs_helper_vma_desc_is_shared_maywrite(const struct vm_area_desc *desc)
+{
+	return vma_desc_test(desc, VMA_SHARED_BIT) && vma_desc_test(desc, VMA_MAYWRITE_BIT);
 }
 
 unsigned long snapmapfs_helper_vma_pages(const struct vm_area_struct *vma)
@@ -542,6 +562,16 @@ struct mem_cgroup *snapmapfs_helper_set_active_memcg(struct mem_cgroup *memcg)
 	return set_active_memcg(memcg);
 }
 
+bool snapmapfs_helper_memcg_pays_for(const struct mem_cgroup *memcg, struct folio *folio)
+{
+	bool pays;
+
+	rcu_read_lock();
+	pays = folio_memcg(folio) == memcg;
+	rcu_read_unlock();
+	return pays;
+}
+
 /* Whether what is charged now is charged to a cgroup that the running task is not in. */
 bool snapmapfs_helper_memcg_is_of_other(void)
 {
@@ -577,5 +607,10 @@ void snapmapfs_helper_memcg_put(struct mem_cgroup *memcg)
 struct mem_cgroup *snapmapfs_helper_set_active_memcg(struct mem_cgroup *memcg)
 {
 	return NULL;
+}
+
+bool snapmapfs_helper_memcg_pays_for(const struct mem_cgroup *memcg, struct folio *folio)
+{
+	return true;
 }
 #endif

@@ -186,6 +186,14 @@ impl AddressSpace {
         self.any_marked(Mark::Writable)
     }
 
+    /// Whether there are shared mappings that may become writable. May change at any time; for who has locked a page that was
+    /// in the page cache before: no new one of them has mapped that.
+    #[inline]
+    pub(crate) fn is_writably_mapped(&self) -> bool {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::mapping_writably_mapped(self.as_ptr()) }
+    }
+
     /// Takes `invalidate_lock` so that no page is added for a fault. May sleep.
     pub(crate) fn invalidate_lock(&self) -> InvalidateGuard<'_> {
         // SAFETY: The address space is valid.

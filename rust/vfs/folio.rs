@@ -151,11 +151,25 @@ impl Folio {
         Ok(())
     }
 
-    /// Makes a page with the contents of `source` that can take its place in the page cache. `ENOMEM`, and `EIO` for broken
-    /// memory.
-    pub(crate) fn replacement_of(source: &LockedFolio) -> Result<Replacement> {
-        let folio = Self::alloc(bindings::GFP_HIGHUSER)?;
-        folio.fill_from(source)?;
+    /// Makes a page that can take the place of `source` in the page cache: `fill` may write to its start and returns how
+    /// much it has, and the rest of the contents is that of `source`. `ENOMEM`, and `EIO` for broken memory.
+    pub(crate) fn replacement_of(
+        source: &LockedFolio,
+        fill: impl FnOnce(&LockedFolio) -> usize,
+    ) -> Result<Replacement> {
+        // SAFETY: A new folio of order 0 comes with one reference and its lock, or is null.
+        let folio =
+            unsafe { LockedFolio::take_raw(bindings::folio_alloc_locked(bindings::GFP_HIGHUSER)) }
+                .ok_or(ENOMEM)?;
+        match fill(&folio) {
+            0 => folio.fill_from(source)?,
+            filled => {
+                if filled < PAGE_SIZE {
+                    folio.copy_piece(filled, source, filled, PAGE_SIZE);
+                }
+                folio.mark_uptodate();
+            }
+        }
         Ok(Replacement(folio))
     }
 
@@ -237,7 +251,7 @@ impl Folio {
 }
 
 /// A folio that nobody else knows, for [`LockedFolio::replace`].
-pub(crate) struct Replacement(ARef<Folio>);
+pub(crate) struct Replacement(LockedFolio);
 
 /// A folio and its lock, which is released when this is dropped.
 ///
@@ -385,17 +399,15 @@ impl LockedFolio {
         unsafe { bindings::folio_has_other_users(self.as_ptr(), refs) }
     }
 
-    /// Puts `new`, which holds the same, in the place of this folio, which leaves the page cache. The old folio stays
-    /// locked until its guard is dropped, and keeps its contents for those who have references.
+    /// Puts `new` in the place of this folio, which leaves the page cache. The old folio stays locked until then, and keeps
+    /// its contents for those who have references; page tables that map it are not changed.
     /// Returns `false`, and nothing happens, if this folio is not in the page cache any more.
     pub(crate) fn replace(&mut self, new: Replacement) -> bool {
-        // SAFETY: Both are valid folios of order 0. This one is locked; nobody else knows the new one, which is locked
-        // here.
+        // SAFETY: Both are valid and locked folios of order 0, and nobody else knows the new one.
         if !unsafe { bindings::filemap_replace(self.as_ptr(), new.0.as_ptr()) } {
             return false;
         }
-        // INVARIANT: The new folio was locked above.
-        *self = Self(new.0);
+        *self = new.0;
         true
     }
 
