@@ -25,6 +25,7 @@
 //! 4. With S held no memory of the user is touched in a way that may fault: `mmap()` takes S with `mmap_lock` held.
 
 use super::{
+    file,
     space::Space,
     stats::Stats,
     views,
@@ -751,6 +752,13 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
     let account = MemCg::current();
 
     let clock = inode.clock();
+    let base = inode.base();
+    // A page of a view is part of two pages of the file.
+    let range = |end: usize| (pages.0, end.saturating_add(usize::from(inode.is_extension())));
+    if base.mapping().any_writable() {
+        // Most of the work while writers need not wait for it. They may undo some.
+        clock.protect(base, range(pages.1), Protect::Ahead)?;
+    }
     let lock = clock.lock.write_killable()?;
     let size = inode.size();
     let eof = size_in_pages(size).min(limit);
@@ -781,19 +789,14 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
     }));
     let Ok(snapshot): Result<_, core::convert::Infallible> = snapshot;
     let snapshot = Arc::from(snapshot);
-    let base = inode.base();
-    // A page of a view is part of two pages of the file.
-    let range = (
-        pages.0,
-        end.saturating_add(usize::from(inode.is_extension())),
-    );
+    let range = range(end);
     views::take_back_all(base, range);
     if base.mapping().any_writable() {
         // Copied are the pages only when nobody can begin to store any more. Else a mapping could show a store that began
         // when an earlier one, to a page that was copied already, had ended.
         if let Err(err) = clock
-            .protect(base, id, range, false)
-            .and_then(|()| clock.protect(base, id, range, true))
+            .protect(base, range, Protect::All)
+            .and_then(|()| clock.protect(base, range, Protect::OrCopy(id.epoch)))
         {
             // Pages may have been stamped for a snapshot that will not be.
             clock.modified.store(true, Relaxed);
@@ -806,12 +809,23 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
     Ok(snapshot)
 }
 
+/// What becomes of pages that are taken away from those who may be writing to them.
+#[derive(Clone, Copy)]
+enum Protect {
+    /// S is not held: leave out those that are not that easy. Who may write to a page has its lock when he begins to, so one that
+    /// nobody may is as good as any other whenever that was found out.
+    Ahead,
+    /// All that are not pinned.
+    All,
+    /// And those that are pinned are copied for the snapshots up to this epoch.
+    OrCopy(Epoch),
+}
+
 impl Snapshots {
-    /// Takes the pages from `pages.0` to before `pages.1` of a file away from those who may be writing to them, and copies
-    /// those that are pinned if `copy`. S is held for writing.
-    fn protect(&self, inode: &Inode, id: Id, pages: (usize, usize), copy: bool) -> Result {
+    /// Takes the pages from `pages.0` to before `pages.1` of a file away from those who may be writing to them. S is held for
+    /// writing, unless it is done ahead.
+    fn protect(&self, inode: &Inode, pages: (usize, usize), how: Protect) -> Result {
         let mapping = inode.mapping();
-        let size = inode.size();
         let mut next = pages.0;
         let Some(last) = pages.1.checked_sub(1) else {
             return Ok(());
@@ -826,9 +840,16 @@ impl Snapshots {
             }
             task::cond_resched();
             // A page that is about to become writable is locked until it is mapped so. In the order of their index.
-            let mut indices = batch.into_indices();
-            let folios: [Option<LockedFolio>; FOLIO_BATCH_SIZE] =
-                core::array::from_fn(|_| indices.find_map(|index| mapping.lock(index)));
+            let mut found = batch.into_folios();
+            let folios: [Option<LockedFolio>; FOLIO_BATCH_SIZE] = core::array::from_fn(|_| {
+                found.find_map(|folio| {
+                    let index = folio.index();
+                    // It may have moved meanwhile.
+                    Some(Folio::lock(folio))
+                        .filter(|folio| mapping.contains(folio))
+                        .or_else(|| mapping.lock(index))
+                })
+            });
             // Not just write-protect: references can be told only from each other on an unmapped page. Flushing the TLBs of
             // other CPUs is what costs, so once for all pages in a row.
             let mut run = (0, 0);
@@ -841,17 +862,26 @@ impl Snapshots {
             }
             Self::unmap_run(inode, run);
             for folio in folios.into_iter().flatten() {
-                clear_past(&folio, size);
+                if let Protect::Ahead = how {
+                    // At the end of the file there may be something to clear, when its size does not change.
+                    if folio.index() < file::page_of(file::unsigned(inode.size())).0
+                        && !folio.has_other_users(1)
+                    {
+                        mapping.set_writable(&folio, false);
+                    }
+                    continue;
+                }
+                clear_past(&folio, inode.size());
                 if !folio.has_other_users(1) {
                     mapping.set_writable(&folio, false);
-                } else if copy {
+                } else if let Protect::OrCopy(epoch) = how {
                     // It may be pinned for writing. Now is the last time that its contents are known.
                     if inode.has_extensions() {
                         views::part_with(inode, &folio, false, None, Charge::Limited)?;
                     }
                     self.keep(inode, &folio, Charge::Limited, None)?;
                     inode.stats().eager_copies.add(1);
-                    folio.set_stamp(id.epoch);
+                    folio.set_stamp(epoch);
                     self.modified.store(true, Relaxed);
                 }
             }

@@ -326,6 +326,18 @@ impl FolioBatch {
             .map(|folio| unsafe { Folio::from_raw(*folio) })
     }
 
+    /// Gives the references away, in the order of their index.
+    pub(crate) fn into_folios(mut self) -> impl Iterator<Item = ARef<Folio>> {
+        // INVARIANT: The batch is empty from here on.
+        let nr = usize::from(core::mem::take(&mut self.0.nr));
+        let mut folios = [const { None }; FOLIO_BATCH_SIZE];
+        for (place, folio) in folios.iter_mut().zip(self.0.folios).take(nr) {
+            // SAFETY: By the type invariant it was a folio with a reference that belonged to the batch.
+            *place = unsafe { Folio::take_raw(folio) };
+        }
+        folios.into_iter().flatten()
+    }
+
     /// Drops the references and keeps the indices.
     pub(crate) fn into_indices(self) -> impl Iterator<Item = usize> {
         let mut indices = [0; FOLIO_BATCH_SIZE];
