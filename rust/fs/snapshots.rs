@@ -22,6 +22,8 @@
 //!    of it then.
 //! 3. A page is changed in this order: lock it, unmap it and file the version, stamp it, change it, unlock it. A stamp
 //!    before the unmap would let a store through a shared mapping go ahead while private mappings still show the page.
+//!    Or, if only snapshots have mapped it: lock it, file itself as the version, put another one in its place, stamp that,
+//!    unlock both.
 //! 4. With S held no memory of the user is touched in a way that may fault: `mmap()` takes S with `mmap_lock` held.
 
 use super::{
@@ -45,6 +47,7 @@ use crate::{
     },
     vfs::{
         address_space::{
+            FolioBatch,
             Mark,
             FOLIO_BATCH_SIZE, //
         },
@@ -543,9 +546,9 @@ impl Snapshots {
             if !uptodate {
                 return Ok(Found::Hole);
             }
-            // Page tables of snapshots alone may go on to map the page: all of these want this version. It stays charged to
-            // whom it was charged, so that has to be who pays for the version. He is charged for the new page past his limit,
-            // but within it for the entry in the store, of which there are a few dozen to a page.
+            // If only snapshots have mapped the page they may go on with that: all of them want this version. It stays
+            // charged to whom it was charged, so that has to be who pays for the version. For the new page he is charged past
+            // his limit, but within it for the entry in the store, of which there are a few dozen to a page.
             let itself = replace.as_ref().is_some_and(|replace| !replace.live)
                 && account.is_none_or(|account| account.pays_for(folio));
             if !itself {
@@ -706,8 +709,9 @@ impl Snapshots {
     }
 
     /// Drops what `freed` holds, outside of all locks.
-    fn discharge(inode: &Inode, freed: Freed<Page, MemCg>) {
+    fn discharge(inode: &Inode, mut freed: Freed<Page, MemCg>) {
         let pages = freed.len();
+        FolioBatch::put_all(freed.take_pages());
         drop(freed);
         if pages != 0 {
             inode.space().uncharge(pages);

@@ -344,6 +344,11 @@ void snapmapfs_helper_folio_batch_init(struct folio_batch *fbatch)
 	folio_batch_init(fbatch);
 }
 
+void snapmapfs_helper_folios_put(struct folio_batch *fbatch)
+{
+	folios_put(fbatch);
+}
+
 void snapmapfs_helper_folio_batch_release(struct folio_batch *fbatch)
 {
 	folio_batch_release(fbatch);

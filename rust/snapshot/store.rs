@@ -597,6 +597,12 @@ impl<P, A> Freed<P, A> {
         self.len
     }
 
+    /// Takes the pages out of it.
+    pub(crate) fn take_pages(&mut self) -> impl Iterator<Item = P> + '_ {
+        self.len = 0;
+        self.pages.iter_mut().filter_map(Option::take)
+    }
+
     fn push(&mut self, page: P) {
         if let Some(place) = self.pages.get_mut(self.len) {
             *place = Some(page);

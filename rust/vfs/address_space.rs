@@ -326,6 +326,27 @@ impl FolioBatch {
             .map(|folio| unsafe { Folio::from_raw(*folio) })
     }
 
+    /// Drops references to many folios, which takes less than one by one.
+    pub(crate) fn put_all(folios: impl Iterator<Item = ARef<Folio>>) {
+        let mut batch = Self::fill(|_| 0);
+        for folio in folios {
+            let n = usize::from(batch.0.nr);
+            // INVARIANT: A reference is handed over to the batch.
+            batch.0.folios[n] = ARef::into_raw(folio).as_ptr().cast();
+            batch.0.nr += 1;
+            if n + 1 == FOLIO_BATCH_SIZE {
+                batch.put();
+            }
+        }
+        batch.put();
+    }
+
+    /// Drops the references that it has.
+    fn put(&mut self) {
+        // SAFETY: The references belong to the batch, which is empty afterwards.
+        unsafe { bindings::folios_put(&mut self.0) };
+    }
+
     /// Gives the references away, in the order of their index.
     pub(crate) fn into_folios(mut self) -> impl Iterator<Item = ARef<Folio>> {
         // INVARIANT: The batch is empty from here on.
