@@ -814,9 +814,9 @@ impl Snapshots {
     }
 }
 
-/// Clears what stores through shared mappings have left on an unmapped page behind the end of a file of `size` bytes: they
-/// are no part of it.
-fn clear_past(folio: &LockedFolio, size: i64) {
+/// Clears what stores through shared mappings have left on an unmapped page behind the end of a file or view of `size`
+/// bytes: they are no part of it.
+pub(super) fn clear_past(folio: &LockedFolio, size: i64) {
     let from = (size as usize) % PAGE_SIZE;
     if from != 0
         && usize::try_from(size >> PAGE_SHIFT) == Ok(folio.index())

@@ -29,6 +29,7 @@ use super::{
     file, inode, segments,
     snapshots::{
         change_sparing,
+        clear_past,
         exclusively,
         size_in_pages,
         Change,
@@ -282,7 +283,8 @@ fn take_back_slow(part: &Inode, folio: &LockedFolio) {
             };
             part.stats().unmaps.add(1);
             if !copy.is_hwpoison() {
-                clear_past_end(view, &copy);
+                // A snapshot takes care only of pages that somebody may be storing into; soon nobody can.
+                clear_past(&copy, view.size());
                 folio.copy_piece(piece.from, &copy, piece.at, piece.len);
             }
             view.mapping().set_mark(&copy, piece.mark, false);
@@ -291,18 +293,9 @@ fn take_back_slow(part: &Inode, folio: &LockedFolio) {
             }
         }
     }
-    clear_past_end(part, folio);
+    clear_past(folio, part.size());
     folio.mark_uptodate();
     part.mapping().set_mark(folio, LENT, false);
-}
-
-/// Clears what stores through shared mappings have left behind the end of a file or a view on `folio`, which nobody can
-/// store into any more. A snapshot takes care only of pages that somebody may be storing into.
-fn clear_past_end(inode: &Inode, folio: &LockedFolio) {
-    let (tail, end) = file::page_of(file::unsigned(inode.size()));
-    if folio.index() == tail && !folio.is_zero_from(end) {
-        folio.zero_range(end, PAGE_SIZE);
-    }
 }
 
 /// Whether anything is lent to the page `copy` of `view`.
@@ -483,7 +476,7 @@ fn fill(view: &Inode, page: usize) -> Result<Option<LockedFolio>> {
             };
             from(&low, 0, shift, PAGE_SIZE - shift);
             from(&high, PAGE_SIZE - shift, 0, shift);
-            clear_past_end(view, &copy);
+            clear_past(&copy, view.size());
             copy.mark_uptodate();
         }
         if page >= size_in_pages(view.size()) {
@@ -502,7 +495,7 @@ fn write_protect(part: &Inode, folio: &LockedFolio) -> bool {
     mapping.unmap(folio.index(), 1);
     part.stats().unmaps.add(1);
     if !folio.has_other_users(1) {
-        clear_past_end(part, folio);
+        clear_past(folio, part.size());
         mapping.set_writable(folio, false);
     }
     folio.maybe_pinned()
