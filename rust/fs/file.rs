@@ -251,20 +251,22 @@ fn discard_range(change: &Change<'_>, inode: &Inode, first: usize, end: usize) {
 ///
 /// A page that is not uptodate has undefined contents. `ENOSPC`, `ENOMEM`; then nothing has changed.
 pub(super) fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<LockedFolio> {
-    grab_or_fill(change, inode, index, None).map(|(folio, _)| folio)
+    let found = inode.lock_page(index);
+    grab_or_fill(change, inode, index, found, None).map(|(folio, _)| folio)
 }
 
-/// As [`grab`], for somebody who will write all of the page; see [`Change::settle_or_fill`].
-#[inline]
+/// As [`grab`] where the page was `found`, for somebody who will write all of the page; see [`Change::settle_or_fill`].
+#[inline(never)]
 fn grab_or_fill(
     change: &Change<'_>,
     inode: &Inode,
     index: usize,
+    mut found: Option<LockedFolio>,
     fill: Option<&mut Fill<'_>>,
 ) -> Result<(LockedFolio, Option<usize>)> {
     let mapping = inode.mapping();
     loop {
-        if let Some(mut folio) = inode.lock_page(index) {
+        if let Some(mut folio) = found {
             if !folio.is_dirty() {
                 // A fault has added it, and lost it before it was read.
                 inode.space().charge(1)?;
@@ -291,6 +293,7 @@ fn grab_or_fill(
                 }
             }
         }
+        found = inode.lock_page(index);
     }
 }
 
@@ -307,11 +310,13 @@ fn write_page(
 ) -> Result<usize> {
     let (index, offset) = page_of(pos);
     let len = len.min(PAGE_SIZE - offset);
-    let (folio, filled) = if len == PAGE_SIZE {
-        let mut fill = |page: &LockedFolio| source(page, 0, PAGE_SIZE).min(PAGE_SIZE);
-        grab_or_fill(change, inode, index, Some(&mut fill))?
-    } else {
-        (grab(change, inode, index)?, None)
+    let (folio, filled) = match inode.lock_page(index) {
+        Some(folio) if folio.is_dirty() && change.is_settled(&folio) => (folio, None),
+        found if len == PAGE_SIZE => {
+            let mut fill = |page: &LockedFolio| source(page, 0, PAGE_SIZE).min(PAGE_SIZE);
+            grab_or_fill(change, inode, index, found, Some(&mut fill))?
+        }
+        found => grab_or_fill(change, inode, index, found, None)?,
     };
     let fresh = !folio.is_uptodate();
     if fresh && len != PAGE_SIZE {
@@ -782,6 +787,7 @@ impl FileOperations for Regular {
         ret
     }
 
+    #[inline]
     fn write_iter(iocb: &mut Kiocb<'_, SnapmapFs>, from: &mut IovIter) -> Result<usize> {
         let file = iocb.file();
         let inode = file.inode().lock();

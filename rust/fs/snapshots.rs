@@ -323,6 +323,14 @@ impl Change<'_> {
         self.settle_or_fill(folio, refs, charge, None).map(|_| ())
     }
 
+    /// Whether [`Change::settle`] would do nothing, which takes two loads and a compare.
+    #[inline]
+    pub(super) fn is_settled(&self, folio: &LockedFolio) -> bool {
+        !folio.is_hwpoison()
+            && !self.viewed
+            && (self.snapshots.newest.load(Relaxed) == 0 || folio.stamp() == self.epoch())
+    }
+
     /// As [`Change::settle`], for a page that will be written as a whole: if another one takes its place anyway, `fill` gives
     /// that its contents, and returns how much of them. Returns that, or `None` if `fill` was not called.
     #[inline]
@@ -442,10 +450,7 @@ impl Change<'_> {
     fn give(&self, folio: &LockedFolio, copy: bool) -> bool {
         // Broken memory is not copied; who maps it will be told.
         if (copy && !folio.is_hwpoison()) || !folio.is_uptodate() {
-            insist(|| {
-                self.snapshots
-                    .keep(self.inode, folio, Charge::Anyway, None)
-            });
+            insist(|| self.snapshots.keep(self.inode, folio, Charge::Anyway, None));
             return false;
         }
         insist(|| {
