@@ -423,15 +423,10 @@ pub(super) fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Res
     let mut written = 0;
     let mut faulted_in = false;
     let error = loop {
-        if from.count() == 0 {
-            return Ok(written);
-        }
-        if task::fatal_signal_pending() {
-            break EINTR;
-        }
         let (n, stop) = write_stretch(inode, pos + written as u64, from);
         written += n;
         match stop {
+            Stop::Done if from.count() == 0 => return Ok(written),
             Stop::Done => (),
             Stop::Failed(err) => break err,
             Stop::Source if n != 0 || !faulted_in => {
@@ -450,6 +445,9 @@ pub(super) fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Res
             },
         }
         task::cond_resched();
+        if task::fatal_signal_pending() {
+            break EINTR;
+        }
     };
     if written != 0 {
         Ok(written)
