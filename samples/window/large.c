@@ -96,7 +96,7 @@ int main(int argc, char **argv)
 		char *shared, *snapshot;
 
 		shared = map_window(at, MAP_SHARED);
-		strcpy(shared + PAGE - 5, "was here");
+		memcpy(shared + PAGE - 5, "was here", 8);
 		snapshot = map_window(at, MAP_PRIVATE);
 		if (pwrite(fd, "is here", 8, at + PAGE - 5) != 8)
 			err(2, "pwrite");
