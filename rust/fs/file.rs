@@ -353,15 +353,15 @@ pub(super) enum Stop {
 
 /// Writes pages from `from` at `pos` on with S held, up to the first that cannot be copied without a fault.
 fn write_stretch(inode: &Locked, pos: u64, from: &mut IovIter) -> (usize, Stop) {
-    if inode.in_first(pos, from.count()) {
-        write_pages(&change(inode), inode, inode, pos, from, STRETCH)
-    } else {
+    if inode.is_row() && !inode.in_first(pos, from.count()) {
         segments::write_stretch(inode, pos, from, STRETCH)
+    } else {
+        write_pages(&change(inode), inode, inode, pos, from, STRETCH)
     }
 }
 
 /// Writes at most `pages` pages of `inode`, a segment of `base`, from `from` at `pos` on.
-#[inline]
+#[inline(always)]
 pub(super) fn write_pages(
     change: &Change<'_>,
     base: &Locked,
@@ -457,12 +457,12 @@ pub(super) fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Res
 }
 
 /// Copies from the file at `pos` to `to`. Returns how much, or `EFAULT`, or `EIO` for broken memory, if that is nothing.
-#[inline]
+#[inline(always)]
 pub(super) fn perform_read(inode: &Inode, pos: u64, to: &mut IovIter) -> Result<usize> {
-    if inode.in_first(pos, to.count()) {
-        read_part(inode, pos, to)
-    } else {
+    if inode.is_row() && !inode.in_first(pos, to.count()) {
         segments::read(inode, pos, to)
+    } else {
+        read_part(inode, pos, to)
     }
 }
 
