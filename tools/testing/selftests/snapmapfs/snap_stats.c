@@ -382,13 +382,13 @@ static int change_in_a_group(bool truncate, long room)
 	pid = fork();
 	if (!pid)
 		change_in_full_group(path, truncate, room);
-	for (tries = 0; pid > 0 && tries < 200; tries++) {
+	for (tries = 0; pid > 0 && tries < 1200; tries++) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			break;
 		usleep(100000);
 	}
 	unlink(path);
-	return pid > 0 && tries < 200 ? status : -1;
+	return pid > 0 && tries < 1200 ? status : -1;
 }
 
 /* It may be killed for that, but not stay. */
