@@ -283,6 +283,8 @@ fn lock_unpinned(view: &Inode, page: usize) -> Option<LockedFolio> {
     }
 }
 
+#[cold]
+#[inline(never)]
 fn take_back_slow(part: &Inode, folio: &LockedFolio) {
     let page = page_of_file(part, folio.index());
     for view in part.base().extensions() {
@@ -343,6 +345,8 @@ pub(super) fn take_back_all(part: &Inode, pages: (usize, usize)) {
 /// change, and that they do not have it any more. `sparing` is a view that the change is made through, which keeps its pages. With `settled`, no snapshot needs anything.
 ///
 /// `ENOSPC`, `ENOMEM`; then nothing has changed.
+#[cold]
+#[inline(never)]
 pub(super) fn part_with(
     part: &Inode,
     folio: &LockedFolio,
@@ -563,7 +567,7 @@ pub(super) fn page_mkwrite(
         return Ok(None);
     }
     lend(low_part.0, &low);
-    mapping.set_writable(&copy, true);
+    mapping.set_mark(&copy, LOW, true);
     if let Some((part, high)) = &high {
         lend(part, high);
         mapping.set_mark(&copy, HIGH, true);
