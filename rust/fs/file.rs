@@ -300,6 +300,7 @@ fn grab_or_fill(
 /// Copies from `source` to the page of `inode`, a segment of `base`, that holds `pos`, at most to its end. Returns how much.
 ///
 /// `source` is given the page, the offset and the length, and says how much it copied.
+#[inline(always)]
 fn write_page(
     change: &Change<'_>,
     base: &Locked,
@@ -356,13 +357,26 @@ fn write_stretch(inode: &Locked, pos: u64, from: &mut IovIter) -> (usize, Stop) 
     if inode.is_row() && !inode.in_first(pos, from.count()) {
         segments::write_stretch(inode, pos, from, STRETCH)
     } else {
-        write_pages(&change(inode), inode, inode, pos, from, STRETCH)
+        write_pages_inline(&change(inode), inode, inode, pos, from, STRETCH)
     }
 }
 
 /// Writes at most `pages` pages of `inode`, a segment of `base`, from `from` at `pos` on.
-#[inline(always)]
+#[inline(never)]
 pub(super) fn write_pages(
+    change: &Change<'_>,
+    base: &Locked,
+    inode: &Inode,
+    pos: u64,
+    from: &mut IovIter,
+    pages: usize,
+) -> (usize, Stop) {
+    write_pages_inline(change, base, inode, pos, from, pages)
+}
+
+/// [`write_pages`], where it has to be fast.
+#[inline(always)]
+fn write_pages_inline(
     change: &Change<'_>,
     base: &Locked,
     inode: &Inode,

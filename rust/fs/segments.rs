@@ -292,6 +292,7 @@ pub(super) fn resize(base: &Locked, old: i64, new: i64) {
 }
 
 /// As [`file::perform_read`], of a file with several segments.
+#[cold]
 pub(super) fn read(base: &Inode, pos: u64, to: &mut IovIter) -> Result<usize> {
     let mut read = 0;
     while to.count() != 0 {
@@ -341,6 +342,7 @@ fn read_hole(base: &Inode, pos: u64, to: &mut IovIter) -> Result<usize> {
 }
 
 /// As [`file::write_stretch`], where it is not all in the first segment. One stretch may be in two segments.
+#[cold]
 pub(super) fn write_stretch(
     base: &Locked,
     pos: u64,
