@@ -3,7 +3,7 @@
 # make           build the module for Debian's stock kernel, in build/stock
 # make KDIR=...  build it here for the kernel tree KDIR, with your own compilers
 # make run       boot that kernel in a virtual machine and run the demo
-# make test      boot it and run the selftests [KERNEL=stock|debug|kcsan] [TESTS=pattern]
+# make test      boot it and run the selftests [KERNEL=stock|debug|kcsan|i386] [TESTS=pattern]
 # make test-control  prove that the tests of the promises fail where there are none
 # make model     check the models of the protocol with spin [MODEL=pattern] [BIG=1]
 # make soak      torture the module for MINUTES=10 [KERNEL=stock]

@@ -12,20 +12,22 @@ suites=(forky sid trixie-backports)
 
 root=$cache/root-$(key "$lib/packages" "$lib/make-root" "$lib/pick-kernel" </dev/null)
 
+need_mmdebstrap() {
+	command -v mmdebstrap >/dev/null && return
+	info "installing mmdebstrap"
+	mkdir -p "$cache/log"
+	# Some source that has nothing to do with it may be out of reach.
+	apt-get -o Acquire::Check-Valid-Until=false update >"$cache/log/apt.log" 2>&1 || true
+	logged "$cache/log/apt.log" env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends mmdebstrap ||
+		die "cannot install mmdebstrap"
+}
+
 # make_root DIR
 make_root() {
 	local dir=$1 suite log reasons=()
 
-	if ! command -v mmdebstrap >/dev/null; then
-		info "installing mmdebstrap"
-		mkdir -p "$cache/log"
-		# Some source that has nothing to do with it may be out of reach.
-		apt-get -o Acquire::Check-Valid-Until=false update >"$cache/log/apt.log" 2>&1 || true
-		logged "$cache/log/apt.log" env DEBIAN_FRONTEND=noninteractive \
-			apt-get install -y --no-install-recommends mmdebstrap ||
-			die "cannot install mmdebstrap"
-	fi
-
+	need_mmdebstrap
 	for suite in "${suites[@]}"; do
 		log=$cache/log/root-$suite.log
 		mkdir -p "$cache/log"
@@ -51,6 +53,28 @@ why() {
 		return
 	fi
 	grep -m 1 '^E: ' "$1" || tail -n 1 "$1"
+}
+
+# What a 32-bit guest runs, and its selftests are linked with. Nothing of it is run
+# here, so it is unpacked and not installed.
+packages32=busybox-static,libc6,libgcc-s1,e2fsprogs,liburing-dev
+# shellcheck disable=SC2034 # for those who include this
+root32=$cache/root32-$(key <<<"$packages32 ${suites[*]}")
+
+# make_root32 DIR
+make_root32() {
+	local suite
+
+	need_mmdebstrap
+	for suite in "${suites[@]}"; do
+		rm -rf --one-file-system "$1"
+		mkdir -p "$1"
+		unshare --mount mmdebstrap --aptopt='Acquire::Check-Valid-Until "false"' \
+			--architectures=i386 --mode=root --variant=extract \
+			--include="$packages32" "${suite%-backports}" "$1" \
+			>"$cache/log/root32-$suite.log" 2>&1 </dev/null && return
+	done
+	die "no Debian suite has the 32-bit programs; logs in $cache/log"
 }
 
 root_ready() {

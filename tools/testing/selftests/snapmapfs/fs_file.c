@@ -396,6 +396,8 @@ TEST_F(file, largest_offset)
 
 	fd = open("f", O_RDWR | O_CREAT, 0644);
 	ASSERT_LE(0, fd);
+	if (sizeof(long) == 4 && lseek(fd, max, SEEK_SET) == -1)
+		SKIP(return, "this file system is for smaller files at 32 bits");
 	EXPECT_EQ(1, pwrite(fd, "x", 1, max - 1));
 	EXPECT_EQ(max, fs_size("f"));
 	EXPECT_EQ(1, pread(fd, &c, 1, max - 1));

@@ -15,9 +15,9 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#define MAX	0x7fffffffffffffff
+#define MAX	0x7fffffffffffffffLL
 #define MIN	(-MAX - 1)
-#define PAGE	4096L
+#define PAGE	4096LL
 #define SIZE	(3 * PAGE + 100)
 
 /* Where everything is, so that a table can name it. */
@@ -97,16 +97,69 @@ static void clear_out(const char *dir)
 
 struct row {
 	long nr;
-	long want;		/* a number, or -errno */
-	unsigned long arg[6];
+	long long want;		/* a number, or -errno */
+	unsigned long long arg[6];
 };
 
-static long do_row(const struct row *row)
+/* A system call. At 32 bits the C library knows which registers hold an offset. */
+static long long make_call(const struct row *row)
 {
-	long ret = syscall(row->nr, row->arg[0], row->arg[1], row->arg[2], row->arg[3],
-			   row->arg[4], row->arg[5]);
+	const unsigned long long *a = row->arg;
+#ifndef __LP64__
+	void *p = (void *)(long)a[1];
+
+	switch (row->nr) {
+	case SYS_pread64:
+		return pread(a[0], p, a[2], a[3]);
+	case SYS_pwrite64:
+		return pwrite(a[0], p, a[2], a[3]);
+	case SYS_lseek:
+		return lseek(a[0], a[1], a[2]);
+	case SYS_ftruncate:
+		return ftruncate(a[0], a[1]);
+	case SYS_fallocate:
+		return fallocate(a[0], a[1], a[2], a[3]);
+	case SYS_fadvise64:
+		errno = posix_fadvise(a[0], a[1], a[2], a[3]);
+		return errno ? -1 : 0;
+	case SYS_readahead:
+		return readahead(a[0], a[1], a[2]);
+	case SYS_sync_file_range:
+		return sync_file_range(a[0], a[1], a[2], a[3]);
+	case SYS_fchown:
+		return fchown(a[0], a[1], a[2]);
+	case SYS_mmap:
+		/* It takes the number of a page, so there is none for the rest. */
+		if (a[5] % PAGE || (a[5] >> 44 && ~a[5] >> 44)) {
+			errno = EINVAL;
+			return -1;
+		}
+		p = (void *)syscall(SYS_mmap2, (long)a[0], (long)a[1], (long)a[2], (long)a[3],
+				    (long)a[4], (long)(a[5] / PAGE));
+		return p == MAP_FAILED ? -1 : (long long)(unsigned long)p;
+	}
+#endif
+	return syscall(row->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4],
+		       (long)a[5]);
+}
+
+static long long do_row(const struct row *row)
+{
+	long long ret = make_call(row);
 
 	return ret == -1 ? -errno : ret;
+}
+
+/* Whether all of a row's numbers are ones that this machine has. */
+static bool has_row(const struct row *row)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(row->arg); i++)
+		if (row->arg[i] != (unsigned long)row->arg[i] &&
+		    (long long)row->arg[i] != (long)row->arg[i])
+			return false;
+	return true;
 }
 
 FIXTURE(hostile) {
@@ -126,271 +179,285 @@ FIXTURE_TEARDOWN_PARENT(hostile)
 
 #define S(x)	((unsigned long)(x))
 
-static const struct row rows[] = {
-	/* read, write */
-	{ SYS_pread64, 0, { RW, BUF, 0, 0 } },
-	{ SYS_pread64, 1, { RW, BUF, PAGE, SIZE - 1 } },
-	{ SYS_pread64, 0, { RW, BUF, PAGE, SIZE } },
-	{ SYS_pread64, 0, { RW, BUF, PAGE, MAX - PAGE } },
-	{ SYS_pread64, -EINVAL, { RW, BUF, PAGE, -1 } },
-	{ SYS_pread64, -EINVAL, { RW, BUF, PAGE, S(MIN) } },
-	{ SYS_pread64, -EBADF, { WO, BUF, PAGE, 0 } },
-	{ SYS_pread64, -EBADF, { PATH_FD, BUF, PAGE, 0 } },
-	{ SYS_pread64, -EBADF, { NO_FD, BUF, PAGE, 0 } },
-	{ SYS_pread64, -EISDIR, { DIR_FD, BUF, PAGE, 0 } },
-	{ SYS_pread64, -ESPIPE, { FIFO_FD, BUF, PAGE, 0 } },
-	{ SYS_pread64, -EFAULT, { RW, NOTHING, PAGE, 0 } },
-	{ SYS_pread64, -EFAULT, { RW, BUF, S(MIN), 0 } },
-	{ SYS_pwrite64, 0, { RW, BUF, 0, 5 } },
-	{ SYS_pwrite64, -EINVAL, { RW, BUF, PAGE, -1 } },
-	{ SYS_pwrite64, -EINVAL, { RW, BUF, PAGE, S(MIN) } },
-	{ SYS_pwrite64, -EINVAL, { RW, BUF, PAGE, MAX } },
-	{ SYS_pwrite64, -EFAULT, { RW, NOTHING, PAGE, 0 } },
-	{ SYS_pwrite64, -EBADF, { RO, BUF, PAGE, 0 } },
-	{ SYS_pwrite64, -EBADF, { DIR_FD, BUF, PAGE, 0 } },
-	{ SYS_preadv2, -EINVAL, { RW, BUF, -1UL, 0, 0, 0 } },
-	{ SYS_preadv2, -EINVAL, { RW, BUF, 1025, 0, 0, 0 } },
-	/* lseek */
-	{ SYS_lseek, MAX, { RW, MAX, SEEK_SET } },
-	{ SYS_lseek, -EINVAL, { RW, -1, SEEK_SET } },
-	{ SYS_lseek, -EINVAL, { RW, S(MIN), SEEK_CUR } },
-	{ SYS_lseek, -EINVAL, { RW, 0, 5 } },
-	{ SYS_lseek, -EINVAL, { RW, 0, -1 } },
-	{ SYS_lseek, -EINVAL, { RW, 0, 0x7fffffff } },
-	{ SYS_lseek, -ENXIO, { RW, -1, SEEK_DATA } },
-	{ SYS_lseek, -ENXIO, { RW, S(MIN), SEEK_HOLE } },
-	{ SYS_lseek, -ENXIO, { RW, SIZE, SEEK_DATA } },
-	{ SYS_lseek, -ENXIO, { RW, SIZE, SEEK_HOLE } },
-	{ SYS_lseek, -ENXIO, { RW, MAX, SEEK_DATA } },
-	{ SYS_lseek, SIZE, { RW, 0, SEEK_HOLE } },
-	{ SYS_lseek, SIZE - 1, { RW, SIZE - 1, SEEK_DATA } },
-	{ SYS_lseek, -ESPIPE, { FIFO_FD, 0, SEEK_SET } },
-	{ SYS_lseek, 0, { RW, 0, SEEK_SET } },
-	/* truncate */
-	{ SYS_ftruncate, -EINVAL, { RW, -1 } },
-	{ SYS_ftruncate, -EINVAL, { RW, S(MIN) } },
-	{ SYS_ftruncate, -EINVAL, { RO, 0 } },
-	{ SYS_ftruncate, -EINVAL, { DIR_FD, 0 } },
-	{ SYS_ftruncate, -EINVAL, { FIFO_FD, 0 } },
-	{ SYS_ftruncate, -EBADF, { PATH_FD, 0 } },
-	{ SYS_ftruncate, -EBADF, { NO_FD, 0 } },
-	/* fallocate */
-	{ SYS_fallocate, -EINVAL, { RW, 0, 0, 0 } },
-	{ SYS_fallocate, -EINVAL, { RW, 0, -1, 1 } },
-	{ SYS_fallocate, -EINVAL, { RW, 0, 0, -1 } },
-	{ SYS_fallocate, -EINVAL, { RW, 0, S(MIN), S(MIN) } },
-	{ SYS_fallocate, -EFBIG, { RW, 0, MAX, 1 } },
-	{ SYS_fallocate, -EFBIG, { RW, 0, 1, MAX } },
-	{ SYS_fallocate, -EFBIG, { RW, 0, MAX, MAX } },
-	{ SYS_fallocate, -ENOSPC, { RW, 0, 0, MAX } },
-	{ SYS_fallocate, -ENOSPC, { RW, 0, 0, 2 << 20 } },
-	{ SYS_fallocate, -ENOSPC, { RW, 1, 1L << 62, 2 << 20 } },
-	{ SYS_fallocate, -EBADF, { RO, 0, 0, 1 } },
-	{ SYS_fallocate, -EBADF, { DIR_FD, 0, 0, 1 } },
-	{ SYS_fallocate, -ESPIPE, { FIFO_FD, 0, 0, 1 } },
-	{ SYS_fallocate, -EOPNOTSUPP, { RW, FALLOC_FL_PUNCH_HOLE, 0, 1 } },
-	{ SYS_fallocate, -EOPNOTSUPP, { RW, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE } },
-	{ SYS_fallocate, -EOPNOTSUPP, { RW, FALLOC_FL_INSERT_RANGE, 0, PAGE } },
-	{ SYS_fallocate, -EOPNOTSUPP, { RW, FALLOC_FL_UNSHARE_RANGE, 0, PAGE } },
-	{ SYS_fallocate, -EOPNOTSUPP, { RW, 0x80, 0, PAGE } },
-	{ SYS_fallocate, -EOPNOTSUPP, { RW, 0x04, 0, PAGE } },
-	{ SYS_fallocate, -EOPNOTSUPP, { RW, -1, 0, PAGE } },
-	{ SYS_fallocate, -EOPNOTSUPP, { RW, S(0x80000000), 0, PAGE } },
-	{ SYS_fallocate, 0, { RW, 3, SIZE, MAX - SIZE } },
-	{ SYS_fallocate, -EFBIG, { RW, 3, SIZE, MAX } },
-	/* mmap and what goes with it */
-	{ SYS_mmap, -EINVAL, { 0, 0, PROT_READ, MAP_PRIVATE, RW, 0 } },
-	{ SYS_mmap, -EINVAL, { 0, PAGE, PROT_READ, MAP_PRIVATE, RW, 1 } },
-	{ SYS_mmap, -EINVAL, { 0, PAGE, PROT_READ, MAP_PRIVATE, RW, 512 } },
-	{ SYS_mmap, -EINVAL, { 0, PAGE, PROT_READ, 0, RW, 0 } },
-	{ SYS_mmap, -EINVAL, { 1, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, RW, 0 } },
-	{ SYS_mmap, -ENOMEM, { 0, MAX, PROT_READ, MAP_PRIVATE, RW, 0 } },
-	{ SYS_mmap, -ENOMEM, { 0, S(-1), PROT_READ, MAP_PRIVATE, RW, 0 } },
-	{ SYS_mmap, -EOVERFLOW, { 0, 2 * PAGE, PROT_READ, MAP_PRIVATE, RW, S(-PAGE) } },
-	{ SYS_mmap, -EOVERFLOW, { 0, PAGE, PROT_READ, MAP_PRIVATE, RW, S(-PAGE) } },
-	{ SYS_mmap, -EOVERFLOW, { 0, PAGE, PROT_READ, MAP_PRIVATE, RW, S(MIN) } },
-	{ SYS_mmap, -EACCES, { 0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, RO, 0 } },
-	{ SYS_mmap, -EACCES, { 0, PAGE, PROT_READ, MAP_PRIVATE, WO, 0 } },
-	{ SYS_mmap, -EACCES, { 0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, APPEND, 0 } },
-	{ SYS_mmap, -EBADF, { 0, PAGE, PROT_READ, MAP_PRIVATE, PATH_FD, 0 } },
-	{ SYS_mmap, -EBADF, { 0, PAGE, PROT_READ, MAP_PRIVATE, NO_FD, 0 } },
-	{ SYS_mmap, -ENODEV, { 0, PAGE, PROT_READ, MAP_PRIVATE, DIR_FD, 0 } },
-	{ SYS_mmap, -ENODEV, { 0, PAGE, PROT_READ, MAP_PRIVATE, FIFO_FD, 0 } },
-	{ SYS_mmap, -EOPNOTSUPP, { 0, PAGE, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, RW, 0 } },
-	{ SYS_mmap, -EOPNOTSUPP, { 0, PAGE, PROT_READ, MAP_SHARED_VALIDATE | 0x200000, RW, 0 } },
-	{ SYS_mmap, -EINVAL, { 0, PAGE, PROT_READ, MAP_PRIVATE | MAP_HUGETLB, RW, 0 } },
-	{ SYS_mmap, -EEXIST, { PRIVATE, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED_NOREPLACE, RW, 0 } },
-	{ SYS_munmap, -EINVAL, { PRIVATE + 1, PAGE } },
-	{ SYS_munmap, -EINVAL, { PRIVATE, 0 } },
-	{ SYS_munmap, -EINVAL, { PRIVATE, S(-1) } },
-	{ SYS_mremap, -EINVAL, { PRIVATE + 1, PAGE, PAGE, 0, 0 } },
-	{ SYS_mremap, -EINVAL, { PRIVATE, PAGE, 0, 0, 0 } },
-	{ SYS_mremap, -EINVAL, { PRIVATE, 0, PAGE, MREMAP_MAYMOVE, 0 } },
-	{ SYS_mremap, -EINVAL, { PRIVATE, PAGE, PAGE, 8, 0 } },
-	{ SYS_mremap, -EINVAL, { PRIVATE, PAGE, PAGE, MREMAP_FIXED, NOTHING } },
-	{ SYS_mremap, -EINVAL, { PRIVATE, 2 * PAGE, PAGE, 5, NOTHING } },
-	{ SYS_mremap, -EINVAL, { PRIVATE, 2 * PAGE, 2 * PAGE, 3, PRIVATE + PAGE } },
-	{ SYS_mremap, -EFAULT, { NOTHING, PAGE, 2 * PAGE, 1, 0 } },
-	{ SYS_mprotect, -EINVAL, { PRIVATE + 1, PAGE, PROT_READ } },
-	{ SYS_mprotect, -EINVAL, { PRIVATE, PAGE, 0x100 } },
-	{ SYS_mprotect, -ENOMEM, { NOTHING, PAGE, PROT_READ } },
-	{ SYS_madvise, -EINVAL, { PRIVATE, PAGE, S(-1) } },
-	{ SYS_madvise, -EINVAL, { PRIVATE, PAGE, 99 } },
-	{ SYS_madvise, -EINVAL, { PRIVATE + 1, PAGE, MADV_DONTNEED } },
-	{ SYS_madvise, -EINVAL, { PRIVATE, S(-1), MADV_DONTNEED } },
-	{ SYS_madvise, -ENOMEM, { NOTHING, PAGE, MADV_DONTNEED } },
-	{ SYS_madvise, -EACCES, { PRIVATE, PAGE, MADV_REMOVE } },
-	{ SYS_madvise, -EFAULT, { PRIVATE + 6 * PAGE, PAGE, MADV_POPULATE_READ } },
-	{ SYS_madvise, -EINVAL, { PRIVATE, PAGE, MADV_MERGEABLE + 0x1000 } },
-	{ SYS_msync, -EINVAL, { SHARED, PAGE, MS_SYNC | MS_ASYNC } },
-	{ SYS_msync, -EINVAL, { SHARED, PAGE, 8 } },
-	{ SYS_msync, -ENOMEM, { NOTHING, PAGE, MS_SYNC } },
-	{ SYS_mincore, -EINVAL, { PRIVATE + 1, PAGE, BUF } },
-	{ SYS_mincore, -EFAULT, { PRIVATE, PAGE, NOTHING } },
-	{ SYS_remap_file_pages, -EINVAL, { PRIVATE, PAGE, 0, 1, 0 } },
-	{ SYS_remap_file_pages, -EINVAL, { SHARED, PAGE, 1, 1, 0 } },
-	/* splice and the like */
-	{ SYS_splice, -EINVAL, { RW, 0, RW, 0, PAGE, 0 } },
-	{ SYS_splice, -EBADF, { WO, 0, FIFO_FD, 0, PAGE, 0 } },
-	{ SYS_splice, -EBADF, { FIFO_FD, 0, RO, 0, PAGE, 0 } },
-	{ SYS_splice, -EINVAL, { RW, 0, FIFO_FD, 0, PAGE, 0x100 } },
-	{ SYS_splice, -EINVAL, { FIFO_FD, 0, APPEND, 0, PAGE, 2 } },
-	{ SYS_splice, -EFAULT, { RW, NOTHING, FIFO_FD, 0, PAGE, 2 } },
-	{ SYS_tee, -EINVAL, { RW, FIFO_FD, PAGE, 0 } },
-	{ SYS_tee, -EINVAL, { FIFO_FD, FIFO_FD, PAGE, 0 } },
-	{ SYS_sendfile, -EBADF, { RO, RW, 0, PAGE } },
-	{ SYS_sendfile, -EINVAL, { APPEND, RW, 0, PAGE } },
-	{ SYS_sendfile, -EFAULT, { RW, RO, NOTHING, PAGE } },
-	{ SYS_copy_file_range, -EINVAL, { RW, 0, RW, 0, PAGE, 1 } },
-	{ SYS_copy_file_range, -EBADF, { RW, 0, RO, 0, PAGE, 0 } },
-	{ SYS_copy_file_range, -EBADF, { RW, 0, APPEND, 0, PAGE, 0 } },
-	{ SYS_copy_file_range, -EISDIR, { DIR_FD, 0, RW, 0, PAGE, 0 } },
-	{ SYS_copy_file_range, -EINVAL, { FIFO_FD, 0, RW, 0, PAGE, 0 } },
-	/* ioctl: what nobody knows, and what is not for us */
-	{ SYS_ioctl, -ENOTTY, { RW, 0, BUF } },
-	{ SYS_ioctl, -ENOTTY, { RW, 0xffffffff, BUF } },
-	{ SYS_ioctl, -ENOTTY, { RW, 0x5401, BUF } },
-	{ SYS_ioctl, -ENOTTY, { RW, FITRIM, BUF } },
-	{ SYS_ioctl, -ENOTTY, { RW, FS_IOC_GETVERSION, BUF } },
-	{ SYS_ioctl, -ENOTTY, { RW, FS_IOC_SETVERSION, BUF } },
-	{ SYS_ioctl, -ENOTTY, { RW, _IOWR('f', 133, char[128]), BUF } },
-	{ SYS_ioctl, -ENOTTY, { RW, FS_IOC_GETFSLABEL, BUF } },
-	{ SYS_ioctl, -ENOTTY, { DIR_FD, 0x12345678, BUF } },
-	{ SYS_ioctl, -EBADF, { PATH_FD, FS_IOC_GETFLAGS, BUF } },
-	{ SYS_ioctl, -EOPNOTSUPP, { RW, FS_IOC_FIEMAP, BUF } },
-	{ SYS_ioctl, -EFAULT, { RW, FS_IOC_GETFLAGS, NOTHING } },
-	{ SYS_ioctl, -EFAULT, { RW, FS_IOC_SETFLAGS, NOTHING } },
-	{ SYS_ioctl, -EFAULT, { RW, FIONREAD, NOTHING } },
-	{ SYS_ioctl, -EFAULT, { RW, FICLONERANGE, NOTHING } },
-	{ SYS_ioctl, -EOPNOTSUPP, { RW, FICLONE, RO } },
-	{ SYS_ioctl, -EBADF, { RW, FICLONE, NO_FD } },
-	/* names, sizes and flags of attributes */
-	{ SYS_fsetxattr, -ERANGE, { RW, S(""), BUF, 1, 0 } },
-	{ SYS_fsetxattr, -EOPNOTSUPP, { RW, S("user"), BUF, 1, 0 } },
-	{ SYS_fsetxattr, -EINVAL, { RW, S("user."), BUF, 1, 0 } },
-	{ SYS_fsetxattr, -EINVAL, { RW, S("trusted."), BUF, 1, 0 } },
-	{ SYS_fsetxattr, -EOPNOTSUPP, { RW, S("nobody.a"), BUF, 1, 0 } },
-	{ SYS_fsetxattr, -EOPNOTSUPP, { RW, S("system.a"), BUF, 1, 0 } },
-	{ SYS_fsetxattr, -E2BIG, { RW, S("user.b"), BUF, 65537, 0 } },
-	{ SYS_fsetxattr, -E2BIG, { RW, S("user.b"), BUF, S(-1), 0 } },
-	{ SYS_fsetxattr, -EFAULT, { RW, S("user.b"), NOTHING, 1, 0 } },
-	{ SYS_fsetxattr, -EFAULT, { RW, NOTHING, BUF, 1, 0 } },
-	{ SYS_fsetxattr, -EINVAL, { RW, S("user.b"), BUF, 1, 4 } },
-	{ SYS_fsetxattr, -EINVAL, { RW, S("user.b"), BUF, 1, S(-1) } },
-	{ SYS_fsetxattr, -EEXIST, { RW, S("user.a"), BUF, 1, XATTR_CREATE } },
-	{ SYS_fsetxattr, -ENODATA, { RW, S("user.b"), BUF, 1, XATTR_REPLACE } },
-	{ SYS_fsetxattr, -EBADF, { PATH_FD, S("user.b"), BUF, 1, 0 } },
-	{ SYS_fsetxattr, -EOPNOTSUPP, { RW, S("system.posix_acl_access"), BUF, 4, 0 } },
-	{ SYS_fsetxattr, -EINVAL, { RW, S("system.posix_acl_access"), BUF, 3, 0 } },
-	{ SYS_lsetxattr, -EPERM, { S("l"), S("user.b"), BUF, 1, 0 } },
-	{ SYS_lsetxattr, -EPERM, { S("p"), S("user.b"), BUF, 1, 0 } },
-	{ SYS_fgetxattr, -ENODATA, { RW, S("user.b"), BUF, 100 } },
-	{ SYS_fgetxattr, -ERANGE, { RW, S("user.a"), BUF, 4 } },
-	{ SYS_fgetxattr, 5, { RW, S("user.a"), 0, 0 } },
-	{ SYS_fgetxattr, 5, { RW, S("user.a"), BUF, 1 << 30 } },
-	{ SYS_fgetxattr, -EFAULT, { RW, S("user.a"), NOTHING, 5 } },
-	{ SYS_flistxattr, -ERANGE, { RW, BUF, 6 } },
-	{ SYS_flistxattr, -EFAULT, { RW, NOTHING, 100 } },
-	{ SYS_fremovexattr, -ENODATA, { RW, S("user.b") } },
-	{ SYS_fremovexattr, -EINVAL, { RW, S("user.") } },
-	/* names of files */
-	{ SYS_open, -ENOENT, { S(""), O_RDONLY } },
-	{ SYS_open, -EFAULT, { NOTHING, O_RDONLY } },
-	{ SYS_open, -EISDIR, { S("d"), O_WRONLY } },
-	{ SYS_open, -EISDIR, { S("."), O_CREAT | O_RDWR, 0600 } },
-	{ SYS_open, -ENOTDIR, { S("f/x"), O_RDONLY } },
-	{ SYS_open, -EINVAL, { S("f"), O_CREAT | O_DIRECTORY, 0600 } },
-	{ SYS_open, -EINVAL, { S("d"), O_TMPFILE, 0600 } },
-	{ SYS_open, -ENOTDIR, { S("f"), O_TMPFILE | O_RDWR, 0600 } },
-	{ SYS_open, -ELOOP, { S("l"), O_NOFOLLOW } },
-	{ SYS_mkdir, -EEXIST, { S("f"), 0700 } },
-	{ SYS_mkdir, -EEXIST, { S("."), 0700 } },
-	{ SYS_mkdir, -ENOENT, { S("x/y"), 0700 } },
-	{ SYS_mknod, -EPERM, { S("x"), S_IFDIR | 0700, 0 } },
-	{ SYS_mknod, -EINVAL, { S("x"), S_IFLNK | 0700, 0 } },
-	{ SYS_mknod, -EINVAL, { S("x"), 0170000, 0 } },
-	{ SYS_rmdir, -ENOTDIR, { S("f") } },
-	{ SYS_rmdir, -EINVAL, { S("d/.") } },
-	{ SYS_rmdir, -ENOTEMPTY, { S("d/..") } },
-	{ SYS_unlink, -EISDIR, { S("d") } },
-	{ SYS_unlink, -ENOENT, { S("x") } },
-	{ SYS_link, -EPERM, { S("d"), S("x") } },
-	{ SYS_link, -EEXIST, { S("f"), S("d") } },
-	{ SYS_symlink, -ENOENT, { S(""), S("x") } },
-	{ SYS_symlink, -EEXIST, { S("f"), S("l") } },
-	{ SYS_renameat2, -EINVAL, { AT_FDCWD, S("f"), AT_FDCWD, S("x"), 8 } },
-	{ SYS_renameat2, -EINVAL, { AT_FDCWD, S("f"), AT_FDCWD, S("x"), S(-1) } },
-	{ SYS_renameat2, -EINVAL, { AT_FDCWD, S("f"), AT_FDCWD, S("x"), 3 } },
-	{ SYS_renameat2, -EINVAL, { AT_FDCWD, S("f"), AT_FDCWD, S("x"), 6 } },
-	{ SYS_renameat2, -EEXIST, { AT_FDCWD, S("f"), AT_FDCWD, S("d"), 1 } },
-	{ SYS_renameat2, -ENOENT, { AT_FDCWD, S("f"), AT_FDCWD, S("x"), 2 } },
-	{ SYS_renameat2, -EISDIR, { AT_FDCWD, S("f"), AT_FDCWD, S("d"), 0 } },
-	{ SYS_renameat2, -ENOTDIR, { AT_FDCWD, S("d"), AT_FDCWD, S("f"), 0 } },
-	{ SYS_renameat2, -EINVAL, { AT_FDCWD, S("d"), AT_FDCWD, S("d/x"), 0 } },
-	{ SYS_renameat2, -EBUSY, { AT_FDCWD, S("."), AT_FDCWD, S("x"), 0 } },
-	/* what is asked of files */
-	{ SYS_statx, -EINVAL, { AT_FDCWD, S("f"), 0, 0x80000000, BUF } },
-	{ SYS_statx, -EINVAL, { AT_FDCWD, S("f"), 0x6000, 0xfff, BUF } },
-	{ SYS_statx, -EFAULT, { AT_FDCWD, S("f"), 0, 0xfff, NOTHING } },
-	{ SYS_getdents64, -ENOTDIR, { RW, BUF, PAGE } },
-	{ SYS_getdents64, -EINVAL, { DIR_FD, BUF, 1 } },
-	{ SYS_getdents64, -EFAULT, { DIR_FD, NOTHING, PAGE } },
-	{ SYS_readlink, -EINVAL, { S("l"), BUF, 0 } },
-	{ SYS_readlink, -EINVAL, { S("f"), BUF, 100 } },
-	{ SYS_readlink, 1, { S("l"), BUF, 1 } },
-	{ SYS_utimensat, -EFAULT, { AT_FDCWD, S("f"), NOTHING, 0 } },
-	{ SYS_utimensat, -EINVAL, { AT_FDCWD, S("f"), 0, 1 } },
-	{ SYS_flock, -EINVAL, { RW, 0 } },
-	{ SYS_flock, -EINVAL, { RW, 7 } },
-	{ SYS_fcntl, -EINVAL, { RW, 9999, 0 } },
-	{ SYS_fcntl, -EINVAL, { RW, F_SETLEASE, 7 } },
-	{ SYS_fadvise64, -EINVAL, { RW, 0, 1, 99 } },
-	{ SYS_fadvise64, -EINVAL, { RW, 0, S(-1), 0 } },
-	{ SYS_sync_file_range, -EINVAL, { RW, S(-1), 1, 0 } },
-	{ SYS_sync_file_range, -EINVAL, { RW, 0, S(-1), 0 } },
-	{ SYS_sync_file_range, -EINVAL, { RW, 0, 1, 8 } },
-	{ SYS_swapon, -EINVAL, { S("f"), 0 } },
-	{ SYS_execve, -EACCES, { S("f"), 0, 0 } },
-	{ SYS_execve, -EACCES, { S("d"), 0, 0 } },
-	{ SYS_chroot, -ENOTDIR, { S("f") } },
-	{ SYS_name_to_handle_at, -EINVAL, { AT_FDCWD, S("f"), BUF, BUF + PAGE, 1 } },
-	{ SYS_name_to_handle_at, -EFAULT, { AT_FDCWD, S("f"), NOTHING, BUF, 0 } },
-	{ SYS_open_by_handle_at, -EFAULT, { DIR_FD, NOTHING, 0 } },
-};
+/* Names have an address only when the program runs, and 64 bits of it even later. */
+static size_t make_rows(const struct row **to)
+{
+	static struct row rows[400];
+	const struct row table[] = {
+		/* read, write */
+		{ SYS_pread64, 0, { RW, BUF, 0, 0 } },
+		{ SYS_pread64, 1, { RW, BUF, PAGE, SIZE - 1 } },
+		{ SYS_pread64, 0, { RW, BUF, PAGE, SIZE } },
+		{ SYS_pread64, 0, { RW, BUF, PAGE, MAX - PAGE } },
+		{ SYS_pread64, -EINVAL, { RW, BUF, PAGE, -1 } },
+		{ SYS_pread64, -EINVAL, { RW, BUF, PAGE, MIN } },
+		{ SYS_pread64, -EBADF, { WO, BUF, PAGE, 0 } },
+		{ SYS_pread64, -EBADF, { PATH_FD, BUF, PAGE, 0 } },
+		{ SYS_pread64, -EBADF, { NO_FD, BUF, PAGE, 0 } },
+		{ SYS_pread64, -EISDIR, { DIR_FD, BUF, PAGE, 0 } },
+		{ SYS_pread64, -ESPIPE, { FIFO_FD, BUF, PAGE, 0 } },
+		{ SYS_pread64, -EFAULT, { RW, NOTHING, PAGE, 0 } },
+		{ SYS_pread64, -EFAULT, { RW, BUF, MIN, 0 } },
+		{ SYS_pwrite64, 0, { RW, BUF, 0, 5 } },
+		{ SYS_pwrite64, -EINVAL, { RW, BUF, PAGE, -1 } },
+		{ SYS_pwrite64, -EINVAL, { RW, BUF, PAGE, MIN } },
+		{ SYS_pwrite64, -EINVAL, { RW, BUF, PAGE, MAX } },
+		{ SYS_pwrite64, -EFAULT, { RW, NOTHING, PAGE, 0 } },
+		{ SYS_pwrite64, -EBADF, { RO, BUF, PAGE, 0 } },
+		{ SYS_pwrite64, -EBADF, { DIR_FD, BUF, PAGE, 0 } },
+		{ SYS_preadv2, -EINVAL, { RW, BUF, -1UL, 0, 0, 0 } },
+		{ SYS_preadv2, -EINVAL, { RW, BUF, 1025, 0, 0, 0 } },
+		/* lseek */
+		{ SYS_lseek, MAX, { RW, MAX, SEEK_SET } },
+		{ SYS_lseek, -EINVAL, { RW, -1, SEEK_SET } },
+		{ SYS_lseek, -EINVAL, { RW, MIN, SEEK_CUR } },
+		{ SYS_lseek, -EINVAL, { RW, 0, 5 } },
+		{ SYS_lseek, -EINVAL, { RW, 0, -1 } },
+		{ SYS_lseek, -EINVAL, { RW, 0, 0x7fffffff } },
+		{ SYS_lseek, -ENXIO, { RW, -1, SEEK_DATA } },
+		{ SYS_lseek, -ENXIO, { RW, MIN, SEEK_HOLE } },
+		{ SYS_lseek, -ENXIO, { RW, SIZE, SEEK_DATA } },
+		{ SYS_lseek, -ENXIO, { RW, SIZE, SEEK_HOLE } },
+		{ SYS_lseek, -ENXIO, { RW, MAX, SEEK_DATA } },
+		{ SYS_lseek, SIZE, { RW, 0, SEEK_HOLE } },
+		{ SYS_lseek, SIZE - 1, { RW, SIZE - 1, SEEK_DATA } },
+		{ SYS_lseek, -ESPIPE, { FIFO_FD, 0, SEEK_SET } },
+		{ SYS_lseek, 0, { RW, 0, SEEK_SET } },
+		/* truncate */
+		{ SYS_ftruncate, -EINVAL, { RW, -1 } },
+		{ SYS_ftruncate, -EINVAL, { RW, MIN } },
+		{ SYS_ftruncate, -EINVAL, { RO, 0 } },
+		{ SYS_ftruncate, -EINVAL, { DIR_FD, 0 } },
+		{ SYS_ftruncate, -EINVAL, { FIFO_FD, 0 } },
+		{ SYS_ftruncate, -EBADF, { PATH_FD, 0 } },
+		{ SYS_ftruncate, -EBADF, { NO_FD, 0 } },
+		/* fallocate */
+		{ SYS_fallocate, -EINVAL, { RW, 0, 0, 0 } },
+		{ SYS_fallocate, -EINVAL, { RW, 0, -1, 1 } },
+		{ SYS_fallocate, -EINVAL, { RW, 0, 0, -1 } },
+		{ SYS_fallocate, -EINVAL, { RW, 0, MIN, MIN } },
+		{ SYS_fallocate, -EFBIG, { RW, 0, MAX, 1 } },
+		{ SYS_fallocate, -EFBIG, { RW, 0, 1, MAX } },
+		{ SYS_fallocate, -EFBIG, { RW, 0, MAX, MAX } },
+		{ SYS_fallocate, -ENOSPC, { RW, 0, 0, MAX } },
+		{ SYS_fallocate, -ENOSPC, { RW, 0, 0, 2 << 20 } },
+		{ SYS_fallocate, -ENOSPC, { RW, 1, 1LL << 62, 2 << 20 } },
+		{ SYS_fallocate, -EBADF, { RO, 0, 0, 1 } },
+		{ SYS_fallocate, -EBADF, { DIR_FD, 0, 0, 1 } },
+		{ SYS_fallocate, -ESPIPE, { FIFO_FD, 0, 0, 1 } },
+		{ SYS_fallocate, -EOPNOTSUPP, { RW, FALLOC_FL_PUNCH_HOLE, 0, 1 } },
+		{ SYS_fallocate, -EOPNOTSUPP, { RW, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE } },
+		{ SYS_fallocate, -EOPNOTSUPP, { RW, FALLOC_FL_INSERT_RANGE, 0, PAGE } },
+		{ SYS_fallocate, -EOPNOTSUPP, { RW, FALLOC_FL_UNSHARE_RANGE, 0, PAGE } },
+		{ SYS_fallocate, -EOPNOTSUPP, { RW, 0x80, 0, PAGE } },
+		{ SYS_fallocate, -EOPNOTSUPP, { RW, 0x04, 0, PAGE } },
+		{ SYS_fallocate, -EOPNOTSUPP, { RW, -1, 0, PAGE } },
+		{ SYS_fallocate, -EOPNOTSUPP, { RW, 0x80000000, 0, PAGE } },
+		{ SYS_fallocate, 0, { RW, 3, SIZE, MAX - SIZE } },
+		{ SYS_fallocate, -EFBIG, { RW, 3, SIZE, MAX } },
+		/* mmap and what goes with it */
+		{ SYS_mmap, -EINVAL, { 0, 0, PROT_READ, MAP_PRIVATE, RW, 0 } },
+		{ SYS_mmap, -EINVAL, { 0, PAGE, PROT_READ, MAP_PRIVATE, RW, 1 } },
+		{ SYS_mmap, -EINVAL, { 0, PAGE, PROT_READ, MAP_PRIVATE, RW, 512 } },
+		{ SYS_mmap, -EINVAL, { 0, PAGE, PROT_READ, 0, RW, 0 } },
+		{ SYS_mmap, -EINVAL, { 1, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, RW, 0 } },
+		{ SYS_mmap, -ENOMEM, { 0, MAX, PROT_READ, MAP_PRIVATE, RW, 0 } },
+		{ SYS_mmap, -ENOMEM, { 0, -1, PROT_READ, MAP_PRIVATE, RW, 0 } },
+		{ SYS_mmap, -EOVERFLOW, { 0, 2 * PAGE, PROT_READ, MAP_PRIVATE, RW, -PAGE } },
+		{ SYS_mmap, -EOVERFLOW, { 0, PAGE, PROT_READ, MAP_PRIVATE, RW, -PAGE } },
+		{ SYS_mmap, -EOVERFLOW, { 0, PAGE, PROT_READ, MAP_PRIVATE, RW, MIN } },
+		{ SYS_mmap, -EACCES, { 0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, RO, 0 } },
+		{ SYS_mmap, -EACCES, { 0, PAGE, PROT_READ, MAP_PRIVATE, WO, 0 } },
+		{ SYS_mmap, -EACCES, { 0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, APPEND, 0 } },
+		{ SYS_mmap, -EBADF, { 0, PAGE, PROT_READ, MAP_PRIVATE, PATH_FD, 0 } },
+		{ SYS_mmap, -EBADF, { 0, PAGE, PROT_READ, MAP_PRIVATE, NO_FD, 0 } },
+		{ SYS_mmap, -ENODEV, { 0, PAGE, PROT_READ, MAP_PRIVATE, DIR_FD, 0 } },
+		{ SYS_mmap, -ENODEV, { 0, PAGE, PROT_READ, MAP_PRIVATE, FIFO_FD, 0 } },
+		{ SYS_mmap, -EOPNOTSUPP, { 0, PAGE, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, RW, 0 } },
+		{ SYS_mmap, -EOPNOTSUPP, { 0, PAGE, PROT_READ, MAP_SHARED_VALIDATE | 0x200000, RW, 0 } },
+		{ SYS_mmap, -EINVAL, { 0, PAGE, PROT_READ, MAP_PRIVATE | MAP_HUGETLB, RW, 0 } },
+		{ SYS_mmap, -EEXIST, { PRIVATE, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED_NOREPLACE, RW, 0 } },
+		{ SYS_munmap, -EINVAL, { PRIVATE + 1, PAGE } },
+		{ SYS_munmap, -EINVAL, { PRIVATE, 0 } },
+		{ SYS_munmap, -EINVAL, { PRIVATE, -1 } },
+		{ SYS_mremap, -EINVAL, { PRIVATE + 1, PAGE, PAGE, 0, 0 } },
+		{ SYS_mremap, -EINVAL, { PRIVATE, PAGE, 0, 0, 0 } },
+		{ SYS_mremap, -EINVAL, { PRIVATE, 0, PAGE, MREMAP_MAYMOVE, 0 } },
+		{ SYS_mremap, -EINVAL, { PRIVATE, PAGE, PAGE, 8, 0 } },
+		{ SYS_mremap, -EINVAL, { PRIVATE, PAGE, PAGE, MREMAP_FIXED, NOTHING } },
+		{ SYS_mremap, -EINVAL, { PRIVATE, 2 * PAGE, PAGE, 5, NOTHING } },
+		{ SYS_mremap, -EINVAL, { PRIVATE, 2 * PAGE, 2 * PAGE, 3, PRIVATE + PAGE } },
+		{ SYS_mremap, -EFAULT, { NOTHING, PAGE, 2 * PAGE, 1, 0 } },
+		{ SYS_mprotect, -EINVAL, { PRIVATE + 1, PAGE, PROT_READ } },
+		{ SYS_mprotect, -EINVAL, { PRIVATE, PAGE, 0x100 } },
+		{ SYS_mprotect, -ENOMEM, { NOTHING, PAGE, PROT_READ } },
+		{ SYS_madvise, -EINVAL, { PRIVATE, PAGE, -1 } },
+		{ SYS_madvise, -EINVAL, { PRIVATE, PAGE, 99 } },
+		{ SYS_madvise, -EINVAL, { PRIVATE + 1, PAGE, MADV_DONTNEED } },
+		{ SYS_madvise, -EINVAL, { PRIVATE, -1, MADV_DONTNEED } },
+		{ SYS_madvise, -ENOMEM, { NOTHING, PAGE, MADV_DONTNEED } },
+		{ SYS_madvise, -EACCES, { PRIVATE, PAGE, MADV_REMOVE } },
+		{ SYS_madvise, -EFAULT, { PRIVATE + 6 * PAGE, PAGE, MADV_POPULATE_READ } },
+		{ SYS_madvise, -EINVAL, { PRIVATE, PAGE, MADV_MERGEABLE + 0x1000 } },
+		{ SYS_msync, -EINVAL, { SHARED, PAGE, MS_SYNC | MS_ASYNC } },
+		{ SYS_msync, -EINVAL, { SHARED, PAGE, 8 } },
+		{ SYS_msync, -ENOMEM, { NOTHING, PAGE, MS_SYNC } },
+		{ SYS_mincore, -EINVAL, { PRIVATE + 1, PAGE, BUF } },
+		{ SYS_mincore, -EFAULT, { PRIVATE, PAGE, NOTHING } },
+		{ SYS_remap_file_pages, -EINVAL, { PRIVATE, PAGE, 0, 1, 0 } },
+		{ SYS_remap_file_pages, -EINVAL, { SHARED, PAGE, 1, 1, 0 } },
+		/* splice and the like */
+		{ SYS_splice, -EINVAL, { RW, 0, RW, 0, PAGE, 0 } },
+		{ SYS_splice, -EBADF, { WO, 0, FIFO_FD, 0, PAGE, 0 } },
+		{ SYS_splice, -EBADF, { FIFO_FD, 0, RO, 0, PAGE, 0 } },
+		{ SYS_splice, -EINVAL, { RW, 0, FIFO_FD, 0, PAGE, 0x100 } },
+		{ SYS_splice, -EINVAL, { FIFO_FD, 0, APPEND, 0, PAGE, 2 } },
+		{ SYS_splice, -EFAULT, { RW, NOTHING, FIFO_FD, 0, PAGE, 2 } },
+		{ SYS_tee, -EINVAL, { RW, FIFO_FD, PAGE, 0 } },
+		{ SYS_tee, -EINVAL, { FIFO_FD, FIFO_FD, PAGE, 0 } },
+		{ SYS_sendfile, -EBADF, { RO, RW, 0, PAGE } },
+		{ SYS_sendfile, -EINVAL, { APPEND, RW, 0, PAGE } },
+		{ SYS_sendfile, -EFAULT, { RW, RO, NOTHING, PAGE } },
+		{ SYS_copy_file_range, -EINVAL, { RW, 0, RW, 0, PAGE, 1 } },
+		{ SYS_copy_file_range, -EBADF, { RW, 0, RO, 0, PAGE, 0 } },
+		{ SYS_copy_file_range, -EBADF, { RW, 0, APPEND, 0, PAGE, 0 } },
+		{ SYS_copy_file_range, -EISDIR, { DIR_FD, 0, RW, 0, PAGE, 0 } },
+		{ SYS_copy_file_range, -EINVAL, { FIFO_FD, 0, RW, 0, PAGE, 0 } },
+		/* ioctl: what nobody knows, and what is not for us */
+		{ SYS_ioctl, -ENOTTY, { RW, 0, BUF } },
+		{ SYS_ioctl, -ENOTTY, { RW, 0xffffffff, BUF } },
+		{ SYS_ioctl, -ENOTTY, { RW, 0x5401, BUF } },
+		{ SYS_ioctl, -ENOTTY, { RW, FITRIM, BUF } },
+		{ SYS_ioctl, -ENOTTY, { RW, FS_IOC_GETVERSION, BUF } },
+		{ SYS_ioctl, -ENOTTY, { RW, FS_IOC_SETVERSION, BUF } },
+		{ SYS_ioctl, -ENOTTY, { RW, _IOWR('f', 133, char[128]), BUF } },
+		{ SYS_ioctl, -ENOTTY, { RW, FS_IOC_GETFSLABEL, BUF } },
+		{ SYS_ioctl, -ENOTTY, { DIR_FD, 0x12345678, BUF } },
+		{ SYS_ioctl, -EBADF, { PATH_FD, FS_IOC_GETFLAGS, BUF } },
+		{ SYS_ioctl, -EOPNOTSUPP, { RW, FS_IOC_FIEMAP, BUF } },
+		{ SYS_ioctl, -EFAULT, { RW, FS_IOC_GETFLAGS, NOTHING } },
+		{ SYS_ioctl, -EFAULT, { RW, FS_IOC_SETFLAGS, NOTHING } },
+		{ SYS_ioctl, -EFAULT, { RW, FIONREAD, NOTHING } },
+		{ SYS_ioctl, -EFAULT, { RW, FICLONERANGE, NOTHING } },
+		{ SYS_ioctl, -EOPNOTSUPP, { RW, FICLONE, RO } },
+		{ SYS_ioctl, -EBADF, { RW, FICLONE, NO_FD } },
+		/* names, sizes and flags of attributes */
+		{ SYS_fsetxattr, -ERANGE, { RW, S(""), BUF, 1, 0 } },
+		{ SYS_fsetxattr, -EOPNOTSUPP, { RW, S("user"), BUF, 1, 0 } },
+		{ SYS_fsetxattr, -EINVAL, { RW, S("user."), BUF, 1, 0 } },
+		{ SYS_fsetxattr, -EINVAL, { RW, S("trusted."), BUF, 1, 0 } },
+		{ SYS_fsetxattr, -EOPNOTSUPP, { RW, S("nobody.a"), BUF, 1, 0 } },
+		{ SYS_fsetxattr, -EOPNOTSUPP, { RW, S("system.a"), BUF, 1, 0 } },
+		{ SYS_fsetxattr, -E2BIG, { RW, S("user.b"), BUF, 65537, 0 } },
+		{ SYS_fsetxattr, -E2BIG, { RW, S("user.b"), BUF, -1, 0 } },
+		{ SYS_fsetxattr, -EFAULT, { RW, S("user.b"), NOTHING, 1, 0 } },
+		{ SYS_fsetxattr, -EFAULT, { RW, NOTHING, BUF, 1, 0 } },
+		{ SYS_fsetxattr, -EINVAL, { RW, S("user.b"), BUF, 1, 4 } },
+		{ SYS_fsetxattr, -EINVAL, { RW, S("user.b"), BUF, 1, -1 } },
+		{ SYS_fsetxattr, -EEXIST, { RW, S("user.a"), BUF, 1, XATTR_CREATE } },
+		{ SYS_fsetxattr, -ENODATA, { RW, S("user.b"), BUF, 1, XATTR_REPLACE } },
+		{ SYS_fsetxattr, -EBADF, { PATH_FD, S("user.b"), BUF, 1, 0 } },
+		{ SYS_fsetxattr, -EOPNOTSUPP, { RW, S("system.posix_acl_access"), BUF, 4, 0 } },
+		{ SYS_fsetxattr, -EINVAL, { RW, S("system.posix_acl_access"), BUF, 3, 0 } },
+		{ SYS_lsetxattr, -EPERM, { S("l"), S("user.b"), BUF, 1, 0 } },
+		{ SYS_lsetxattr, -EPERM, { S("p"), S("user.b"), BUF, 1, 0 } },
+		{ SYS_fgetxattr, -ENODATA, { RW, S("user.b"), BUF, 100 } },
+		{ SYS_fgetxattr, -ERANGE, { RW, S("user.a"), BUF, 4 } },
+		{ SYS_fgetxattr, 5, { RW, S("user.a"), 0, 0 } },
+		{ SYS_fgetxattr, 5, { RW, S("user.a"), BUF, 1 << 30 } },
+		{ SYS_fgetxattr, -EFAULT, { RW, S("user.a"), NOTHING, 5 } },
+		{ SYS_flistxattr, -ERANGE, { RW, BUF, 6 } },
+		{ SYS_flistxattr, -EFAULT, { RW, NOTHING, 100 } },
+		{ SYS_fremovexattr, -ENODATA, { RW, S("user.b") } },
+		{ SYS_fremovexattr, -EINVAL, { RW, S("user.") } },
+		/* names of files */
+		{ SYS_open, -ENOENT, { S(""), O_RDONLY } },
+		{ SYS_open, -EFAULT, { NOTHING, O_RDONLY } },
+		{ SYS_open, -EISDIR, { S("d"), O_WRONLY } },
+		{ SYS_open, -EISDIR, { S("."), O_CREAT | O_RDWR, 0600 } },
+		{ SYS_open, -ENOTDIR, { S("f/x"), O_RDONLY } },
+		{ SYS_open, -EINVAL, { S("f"), O_CREAT | O_DIRECTORY, 0600 } },
+		{ SYS_open, -EINVAL, { S("d"), O_TMPFILE, 0600 } },
+		{ SYS_open, -ENOTDIR, { S("f"), O_TMPFILE | O_RDWR, 0600 } },
+		{ SYS_open, -ELOOP, { S("l"), O_NOFOLLOW } },
+		{ SYS_mkdir, -EEXIST, { S("f"), 0700 } },
+		{ SYS_mkdir, -EEXIST, { S("."), 0700 } },
+		{ SYS_mkdir, -ENOENT, { S("x/y"), 0700 } },
+		{ SYS_mknod, -EPERM, { S("x"), S_IFDIR | 0700, 0 } },
+		{ SYS_mknod, -EINVAL, { S("x"), S_IFLNK | 0700, 0 } },
+		{ SYS_mknod, -EINVAL, { S("x"), 0170000, 0 } },
+		{ SYS_rmdir, -ENOTDIR, { S("f") } },
+		{ SYS_rmdir, -EINVAL, { S("d/.") } },
+		{ SYS_rmdir, -ENOTEMPTY, { S("d/..") } },
+		{ SYS_unlink, -EISDIR, { S("d") } },
+		{ SYS_unlink, -ENOENT, { S("x") } },
+		{ SYS_link, -EPERM, { S("d"), S("x") } },
+		{ SYS_link, -EEXIST, { S("f"), S("d") } },
+		{ SYS_symlink, -ENOENT, { S(""), S("x") } },
+		{ SYS_symlink, -EEXIST, { S("f"), S("l") } },
+		{ SYS_renameat2, -EINVAL, { AT_FDCWD, S("f"), AT_FDCWD, S("x"), 8 } },
+		{ SYS_renameat2, -EINVAL, { AT_FDCWD, S("f"), AT_FDCWD, S("x"), -1 } },
+		{ SYS_renameat2, -EINVAL, { AT_FDCWD, S("f"), AT_FDCWD, S("x"), 3 } },
+		{ SYS_renameat2, -EINVAL, { AT_FDCWD, S("f"), AT_FDCWD, S("x"), 6 } },
+		{ SYS_renameat2, -EEXIST, { AT_FDCWD, S("f"), AT_FDCWD, S("d"), 1 } },
+		{ SYS_renameat2, -ENOENT, { AT_FDCWD, S("f"), AT_FDCWD, S("x"), 2 } },
+		{ SYS_renameat2, -EISDIR, { AT_FDCWD, S("f"), AT_FDCWD, S("d"), 0 } },
+		{ SYS_renameat2, -ENOTDIR, { AT_FDCWD, S("d"), AT_FDCWD, S("f"), 0 } },
+		{ SYS_renameat2, -EINVAL, { AT_FDCWD, S("d"), AT_FDCWD, S("d/x"), 0 } },
+		{ SYS_renameat2, -EBUSY, { AT_FDCWD, S("."), AT_FDCWD, S("x"), 0 } },
+		/* what is asked of files */
+		{ SYS_statx, -EINVAL, { AT_FDCWD, S("f"), 0, 0x80000000, BUF } },
+		{ SYS_statx, -EINVAL, { AT_FDCWD, S("f"), 0x6000, 0xfff, BUF } },
+		{ SYS_statx, -EFAULT, { AT_FDCWD, S("f"), 0, 0xfff, NOTHING } },
+		{ SYS_getdents64, -ENOTDIR, { RW, BUF, PAGE } },
+		{ SYS_getdents64, -EINVAL, { DIR_FD, BUF, 1 } },
+		{ SYS_getdents64, -EFAULT, { DIR_FD, NOTHING, PAGE } },
+		{ SYS_readlink, -EINVAL, { S("l"), BUF, 0 } },
+		{ SYS_readlink, -EINVAL, { S("f"), BUF, 100 } },
+		{ SYS_readlink, 1, { S("l"), BUF, 1 } },
+		{ SYS_utimensat, -EFAULT, { AT_FDCWD, S("f"), NOTHING, 0 } },
+		{ SYS_utimensat, -EINVAL, { AT_FDCWD, S("f"), 0, 1 } },
+		{ SYS_flock, -EINVAL, { RW, 0 } },
+		{ SYS_flock, -EINVAL, { RW, 7 } },
+		{ SYS_fcntl, -EINVAL, { RW, 9999, 0 } },
+		{ SYS_fcntl, -EINVAL, { RW, F_SETLEASE, 7 } },
+		{ SYS_fadvise64, -EINVAL, { RW, 0, 1, 99 } },
+		{ SYS_fadvise64, -EINVAL, { RW, 0, -1, 0 } },
+		{ SYS_sync_file_range, -EINVAL, { RW, -1, 1, 0 } },
+		{ SYS_sync_file_range, -EINVAL, { RW, 0, -1, 0 } },
+		{ SYS_sync_file_range, -EINVAL, { RW, 0, 1, 8 } },
+		{ SYS_swapon, -EINVAL, { S("f"), 0 } },
+		{ SYS_execve, -EACCES, { S("f"), 0, 0 } },
+		{ SYS_execve, -EACCES, { S("d"), 0, 0 } },
+		{ SYS_chroot, -ENOTDIR, { S("f") } },
+		{ SYS_name_to_handle_at, -EINVAL, { AT_FDCWD, S("f"), BUF, BUF + PAGE, 1 } },
+		{ SYS_name_to_handle_at, -EFAULT, { AT_FDCWD, S("f"), NOTHING, BUF, 0 } },
+		{ SYS_open_by_handle_at, -EFAULT, { DIR_FD, NOTHING, 0 } },
+	};
+
+	memcpy(rows, table, sizeof(table));
+	*to = rows;
+	return ARRAY_SIZE(table);
+}
 
 TEST_F(hostile, table)
 {
 	static struct image before, after;
-	size_t i;
+	const struct row *rows;
+	size_t i, n = make_rows(&rows);
 
 	ASSERT_OK(furnish("m", fs_type()));
 	image_take(&before, ".");
-	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (i = 0; i < n; i++) {
 		const struct row *row = &rows[i];
-		long got = do_row(row);
+		long long got;
 
+		/* What offsets there are depends on the machine: see like_tmpfs. */
+		if (!has_row(row))
+			continue;
+		got = do_row(row);
 		EXPECT_EQ(row->want, got)
-			TH_LOG("row %zu: call %ld (%lx, %lx, %lx, %lx, %lx, %lx)", i, row->nr,
+			TH_LOG("row %zu: call %ld (%llx, %llx, %llx, %llx, %llx, %llx)", i, row->nr,
 			       row->arg[0], row->arg[1], row->arg[2], row->arg[3], row->arg[4],
 			       row->arg[5]);
 		image_take(&after, ".");
@@ -485,9 +552,9 @@ TEST_F(hostile, ioctls)
 
 /* All combinations of edges, on both. */
 
-static const long edges[] = {
+static const long long edges[] = {
 	0, 1, 511, PAGE - 1, PAGE, PAGE + 1, SIZE - 1, SIZE, SIZE + 1, 4 * PAGE, 0x7fffffff,
-	0x80000000, 0xffffffff, 0x100000000, 1L << 44, MAX - PAGE, MAX - 1, MAX, -1, -PAGE, MIN,
+	0x80000000, 0xffffffff, 0x100000000, 1LL << 44, MAX - PAGE, MAX - 1, MAX, -1, -PAGE, MIN,
 };
 
 #define EDGES	ARRAY_SIZE(edges)
@@ -542,11 +609,21 @@ static const struct shape {
 	{ "umask", SYS_mkdir, { (long)"x" }, 1, -1 },
 };
 
+/* At 32 bits files of tmpfs end at 16 TiB, and directories at 2 GiB. */
+static bool beyond_tmpfs(const struct shape *shape, long long edge)
+{
+	return sizeof(long) == 4 &&
+	       edge >= (strcmp(shape->name, "lseek_dir") ? 0xffffffffLL * PAGE : 0x80000000LL);
+}
+
 static void make_shape(const struct shape *shape, size_t off, size_t len, struct row *row)
 {
+	size_t i;
+
 	memset(row, 0, sizeof(*row));
 	row->nr = shape->nr;
-	memcpy(row->arg, shape->arg, sizeof(shape->arg));
+	for (i = 0; i < ARRAY_SIZE(row->arg); i++)
+		row->arg[i] = shape->arg[i];
 	if (shape->off >= 0)
 		row->arg[shape->off] = edges[off];
 	if (shape->len >= 0)
@@ -554,14 +631,14 @@ static void make_shape(const struct shape *shape, size_t off, size_t len, struct
 }
 
 /* What a call answers. Where it put things does not matter. */
-static long answer(const struct row *row, const char *name)
+static long long answer(const struct row *row, const char *name)
 {
-	long ret = do_row(row);
+	long long ret = do_row(row);
 
 	if (ret < 0)
 		return ret;
 	if (row->nr == SYS_mmap) {
-		munmap((void *)ret, row->arg[1]);
+		munmap((void *)(long)ret, row->arg[1]);
 		return 0;
 	}
 	if (row->nr == SYS_open) {
@@ -576,7 +653,7 @@ static long answer(const struct row *row, const char *name)
 
 /* What came of a call: its answer, and what there is then. */
 struct came {
-	long said;
+	long long said;
 	uint64_t left;
 };
 
@@ -596,7 +673,8 @@ TEST_F_TIMEOUT(hostile, like_tmpfs, 600)
 			shape = &shapes[i / EDGES / EDGES];
 			off = i / EDGES % EDGES;
 			len = i % EDGES;
-			if ((shape->off < 0 && off) || (shape->len < 0 && len))
+			if ((shape->off < 0 && off) || (shape->len < 0 && len) ||
+			    beyond_tmpfs(shape, edges[off]) || beyond_tmpfs(shape, edges[len]))
 				continue;
 			make_shape(shape, off, len, &row);
 			came[pass][i].said = answer(&row, shape->name);
@@ -605,10 +683,10 @@ TEST_F_TIMEOUT(hostile, like_tmpfs, 600)
 			calls++;
 			if (pass)
 				EXPECT_EQ(came[1][i].said, came[0][i].said)
-					TH_LOG("%s, %ld, %ld", shape->name, edges[off], edges[len]);
+					TH_LOG("%s, %lld, %lld", shape->name, edges[off], edges[len]);
 			if (pass)
 				EXPECT_EQ(came[1][i].left, came[0][i].left)
-					TH_LOG("%s, %ld, %ld: on tmpfs there is %s", shape->name,
+					TH_LOG("%s, %lld, %lld: on tmpfs there is %s", shape->name,
 					       edges[off], edges[len],
 					       image_differs(&before, &after));
 			lseek(RW, 0, SEEK_SET);
@@ -617,7 +695,7 @@ TEST_F_TIMEOUT(hostile, like_tmpfs, 600)
 				continue;
 			if (!pass)
 				EXPECT_LE(0, came[0][i].said)
-					TH_LOG("%s, %ld, %ld failed, and there is %s", shape->name,
+					TH_LOG("%s, %lld, %lld failed, and there is %s", shape->name,
 					       edges[off], edges[len],
 					       image_differs(&before, &after));
 			clear_out("m");
@@ -633,11 +711,12 @@ TEST_F_TIMEOUT(hostile, like_tmpfs, 600)
 static const struct option_row {
 	const char *options;
 	int err;
+	bool wide;	/* more pages than 32 bits can count */
 } option_rows[] = {
 	{ "", 0 }, { "size=1", 0 }, { "size=4096", 0 }, { "size=4k", 0 }, { "size=1K", 0 },
-	{ "size=1e", 0 }, { "size=7e", 0 }, { "size=0", 0 }, { "size=0x1000", 0 },
+	{ "size=1e", 0, true }, { "size=7e", 0, true }, { "size=0", 0 }, { "size=0x1000", 0 },
 	{ "size=010", 0 }, { "size=100%", 0 }, { "size=0%", 0 }, { "size=1000%", 0 },
-	{ "size=9223372036854775807", 0 }, { "size=18446744073709551615", 0 },
+	{ "size=9223372036854775807", 0, true }, { "size=18446744073709551615", 0, true },
 	{ "size=18446744073709551616", EINVAL }, { "size=16e", EINVAL },
 	{ "size=99999999999999999999e", EINVAL }, { "size=-1", EINVAL }, { "size=", EINVAL },
 	{ "size", EINVAL }, { "size=k", EINVAL }, { "size=1kk", EINVAL }, { "size=1 ", EINVAL },
@@ -675,7 +754,7 @@ TEST_F(hostile, mount_options)
 		const struct option_row *row = &option_rows[i];
 		int err = mount("none", "m", fs_type(), 0, row->options) ? errno : 0;
 
-		EXPECT_EQ(row->err, err) TH_LOG("mounting with '%s'", row->options);
+		EXPECT_EQ(row->wide && sizeof(long) == 4 ? EINVAL : row->err, err) TH_LOG("mounting with '%s'", row->options);
 		ASSERT_OK(statfs("m", &st));
 		EXPECT_EQ(!err, memcmp(&st.f_fsid, &below.f_fsid, sizeof(st.f_fsid)) != 0);
 		if (!err)

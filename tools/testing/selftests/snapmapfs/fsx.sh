@@ -14,6 +14,12 @@ dir=${SNAP_DIR:-/mnt/snap}/fsx.$$
 operations=$((${FSX_OPERATIONS:-2500} / ${SNAP_SLOW:-1}))
 
 echo "TAP version 13"
+case $(uname -m) in
+i?86)
+	echo "1..0 # SKIP Debian has no standard library of Rust for 32 bits"
+	exit 0
+	;;
+esac
 if [ ! -x "$fsx" ]; then
 	echo "1..1"
 	echo "not ok 1 fsx # $fsx is missing: fsx.build makes it"

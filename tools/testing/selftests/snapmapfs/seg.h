@@ -44,6 +44,14 @@ static inline void seg_umount(const char *dir)
 	rmdir(dir);
 }
 
+/* The largest file: on 32-bit machines so are the numbers of segments, with two bits to spare. */
+static inline off_t seg_max(const char *options)
+{
+	if (sizeof(long) == 8 || !options || !strstr(options, "segment"))
+		return INT64_MAX;
+	return (off_t)1 << (strstr(options, "64k") ? 46 : 42);
+}
+
 /* Writes bytes @off... of @gen to where they belong. */
 static inline ssize_t seg_write(struct seg *s, unsigned int gen, ssize_t off, ssize_t len)
 {
