@@ -1707,7 +1707,7 @@ static bool watch(pid_t *pid, long now)
 			if (!pid[i] || now - since[i][j] < 2000)
 				continue;
 			syscall(SYS_tgkill, pid[i], s->tid, SIGUSR1);
-			if (now - since[i][j] < STUCK_MS)
+			if (now - since[i][j] < STUCK_MS * slow())
 				continue;
 			ksft_print_msg("process %d, thread %d is stuck in call %d of\n", i, j, s->at);
 			printf("# ");
