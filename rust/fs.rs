@@ -25,6 +25,7 @@ pub(crate) mod file;
 pub(crate) mod inode;
 mod mmap;
 pub(crate) mod options;
+mod segments;
 mod snapshots;
 pub(crate) mod space;
 pub(crate) mod stats;
@@ -72,6 +73,10 @@ impl FileSystem for SnapmapFs {
 
     fn super_data(options: &Self::Options) -> impl PinInit<Self::SuperData, Error> {
         super_block::SuperData::new(options)
+    }
+
+    fn max_file_size(data: &Self::SuperData) -> i64 {
+        segments::max_file_size(data.segment_bits)
     }
 
     const ATTRIBUTES: &'static [Attribute] = &stats::ATTRIBUTES;

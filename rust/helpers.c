@@ -17,6 +17,7 @@
 #include <linux/statfs.h>
 #include <linux/uidgid.h>
 #include <linux/uuid.h>
+#include <linux/xarray.h>
 
 void snapmapfs_helper_i_size_read(const struct inode *inode, loff_t *size)
 {
@@ -27,6 +28,20 @@ void snapmapfs_helper_i_size_write(struct inode *inode, const loff_t *size)
 {
 	i_size_write(inode, *size);
 }
+
+/* The segments of a file. */
+
+void snapmapfs_helper_segments_init(struct xarray *segments)
+{
+	xa_init(segments);
+}
+
+int snapmapfs_helper_segments_insert(struct xarray *segments, unsigned long number,
+				     struct inode *inode)
+{
+	return xa_insert(segments, number, inode, GFP_KERNEL_ACCOUNT);
+}
+
 /* Inodes. */
 
 struct inode *snapmapfs_helper_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache)

@@ -6,6 +6,10 @@
 
 use super::{
     mmap,
+    segments::{
+        self,
+        Place, //
+    },
     snapshots::{
         change,
         size_in_pages,
@@ -45,21 +49,14 @@ use crate::vfs::{
     task,
     vma::MmapDesc,
 };
-use kernel::{
-    prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    },
-};
+use kernel::prelude::*;
 
 /// What a regular file has beside its page cache.
 #[pin_data]
 pub(crate) struct FileData {
     #[pin]
     pub(super) snapshots: Snapshots,
-    /// How far behind the start of a page of the file the pages of a view begin, 0 in the file itself.
-    shift: Atomic<usize>,
+    pub(super) place: Place,
 }
 
 impl FileData {
@@ -67,19 +64,8 @@ impl FileData {
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             snapshots <- Snapshots::new(),
-            shift: Atomic::new(0),
+            place: Place::new(),
         })
-    }
-
-    /// The shift of a view.
-    #[inline]
-    pub(super) fn shift(&self) -> usize {
-        self.shift.load(Relaxed)
-    }
-
-    /// Sets the shift of a view that nobody knows yet.
-    pub(super) fn set_shift(&self, shift: usize) {
-        self.shift.store(shift, Relaxed);
     }
 }
 
@@ -88,6 +74,8 @@ struct Regular;
 
 /// Sets up the inode of a new regular file.
 pub(crate) fn init(inode: &New) {
+    let bits = inode.super_block().data().segment_bits;
+    inode.data().file.place.set_segment(bits, 0);
     inode.set_file_operations::<Regular>();
     inode.set_address_space_operations::<Regular>();
 }
@@ -97,10 +85,15 @@ pub(super) const BLOCKS_PER_PAGE: u64 = (PAGE_SIZE / 512) as u64;
 
 /// Returns how many blocks of 512 bytes a file has.
 pub(super) fn blocks(inode: &Inode) -> u64 {
-    inode.mapping().nr_pages() as u64 * BLOCKS_PER_PAGE
+    let mut pages = 0;
+    let _ = inode.for_each_part(0, u64::MAX, |part, _, _| {
+        pages += part.mapping().nr_pages() as u64;
+        Ok(())
+    });
+    pages * BLOCKS_PER_PAGE
 }
 
-/// Drops the pages of an inode that nobody uses any more. It has no mappings, so no snapshots.
+/// Drops the pages of a file or segment that nobody uses any more. It has no mappings, so no snapshots.
 pub(crate) fn evict(inode: &Inode) {
     let mapping = inode.mapping();
     let mut charged = 0;
@@ -149,32 +142,37 @@ pub(crate) fn set_size(inode: &Locked, size: i64) -> Result {
         views::resize(inode, size);
         return Ok(());
     }
-    let mapping = inode.mapping();
-    let _invalidate = mapping.invalidate_lock();
+    let _invalidate = inode.mapping().invalidate_lock();
     let change = change(inode);
-    let (page, byte) = page_of(unsigned(size));
-    let tail = if byte != 0 {
-        settled(&change, inode, page)?
-    } else {
-        None
+    let byte = page_of(unsigned(size)).1;
+    let tail = match inode.part_at(unsigned(size)) {
+        Some((part, at)) if byte != 0 => settled(&change.of(part), part, page_of(at).0)?,
+        _ => None,
     };
     views::resize(inode, size);
     views::unmap_past_end(inode);
     if let Some(folio) = tail {
         folio.zero_range(byte, PAGE_SIZE);
     }
-    let first = size_in_pages(size);
+    inode.for_each_part(unsigned(size), u64::MAX, |part, start, _| {
+        cut(&change.of(part), part, size_in_pages(signed(start)));
+        Ok(())
+    })
+}
+
+/// Takes the pages from `first` on out of a file or segment that has become shorter.
+fn cut(change: &Change<'_>, inode: &Inode, first: usize) {
+    let mapping = inode.mapping();
     if inode.super_block().data().private_live() && !inode.snapshots().any() {
         // As everywhere else: what a private mapping holds past the end of the file goes. Once more at the end for what
         // was copied meanwhile.
         mapping.unmap_with_copies(first);
-        discard_range(&change, inode, first, usize::MAX);
+        discard_range(change, inode, first, usize::MAX);
         mapping.unmap_with_copies(first);
     } else {
         mapping.unmap(first, 0);
-        discard_range(&change, inode, first, usize::MAX);
+        discard_range(change, inode, first, usize::MAX);
     }
-    Ok(())
 }
 
 /// The page `index`, locked and free to be changed, if it has any contents. `ENOMEM`.
@@ -190,17 +188,21 @@ fn settled(change: &Change<'_>, inode: &Inode, index: usize) -> Result<Option<Lo
 
 /// Clears what stores through shared mappings have left behind the end of a file that is about to grow past it.
 fn clear_tail(change: &Change<'_>, inode: &Inode, size: i64) -> Result {
-    let (page, byte) = page_of(unsigned(size));
+    let byte = page_of(unsigned(size)).1;
+    let Some((part, last)) = inode.part_at(unsigned(size).saturating_sub(1)) else {
+        return Ok(());
+    };
+    let (change, page) = (change.of(part), page_of(last).0);
     if inode.has_extensions() {
         // Views show the end of the file within a page, too.
-        if let Some(mut folio) = inode.lock_page(page_of(unsigned(size).saturating_sub(1)).0) {
+        if let Some(mut folio) = part.lock_page(page) {
             change.settle(&mut folio, 1, Charge::Anyway)?;
         }
     }
     if byte == 0 {
         return Ok(());
     }
-    if let Some(mut folio) = inode.lock_page(page) {
+    if let Some(mut folio) = part.lock_page(page) {
         if folio.is_uptodate() && !folio.is_zero_from(byte) {
             change.settle(&mut folio, 1, Charge::Anyway)?;
             folio.zero_range(byte, PAGE_SIZE);
@@ -280,12 +282,13 @@ pub(super) fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<L
     }
 }
 
-/// Copies from `source` to the page that holds `pos`, at most to its end. Returns how much.
+/// Copies from `source` to the page of `inode`, a segment of `base`, that holds `pos`, at most to its end. Returns how much.
 ///
 /// `source` is given the page, the offset and the length, and says how much it copied.
 fn write_page(
     change: &Change<'_>,
-    inode: &Locked,
+    base: &Locked,
+    inode: &Inode,
     pos: u64,
     len: usize,
     source: impl FnOnce(&LockedFolio, usize, usize) -> usize,
@@ -305,7 +308,7 @@ fn write_page(
     }
     let end = pos + copied as u64;
     if copied != 0 && end > unsigned(inode.size()) {
-        views::resize(inode, signed(end));
+        views::resize(base, signed(inode.origin() + end));
     }
     Ok(copied)
 }
@@ -314,7 +317,7 @@ fn write_page(
 const STRETCH: usize = 64;
 
 /// What ended a stretch of a write.
-enum Stop {
+pub(super) enum Stop {
     /// All of it is written, or a mapper may have its turn.
     Done,
     /// The source is not in memory.
@@ -325,16 +328,32 @@ enum Stop {
 
 /// Writes pages from `from` at `pos` on with S held, up to the first that cannot be copied without a fault.
 fn write_stretch(inode: &Locked, pos: u64, from: &mut IovIter) -> (usize, Stop) {
-    let change = change(inode);
+    if inode.in_first(pos, from.count()) {
+        write_pages(&change(inode), inode, inode, pos, from, STRETCH)
+    } else {
+        segments::write_stretch(inode, pos, from, STRETCH)
+    }
+}
+
+/// Writes at most `pages` pages of `inode`, a segment of `base`, from `from` at `pos` on.
+#[inline]
+pub(super) fn write_pages(
+    change: &Change<'_>,
+    base: &Locked,
+    inode: &Inode,
+    pos: u64,
+    from: &mut IovIter,
+    pages: usize,
+) -> (usize, Stop) {
     let mut written = 0;
-    for _ in 0..STRETCH {
+    for _ in 0..pages {
         let left = from.count();
         if left == 0 {
             break;
         }
         let at = pos + written as u64;
         let want = left.min(PAGE_SIZE - page_of(at).1);
-        match write_page(&change, inode, at, want, |folio, offset, len| {
+        match write_page(change, base, inode, at, want, |folio, offset, len| {
             from.copy_to_folio(folio, offset, len)
         }) {
             Ok(copied) => {
@@ -358,10 +377,12 @@ fn write_bounced(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> 
     if copied == 0 {
         return Err(EFAULT);
     }
-    let change = change(inode);
-    let ret = write_page(&change, inode, pos, copied, |folio, offset, len| {
-        bounce.copy_to(folio, offset, len);
-        len
+    let ret = segments::get_at(inode, pos).and_then(|(part, at)| {
+        let change = change(part);
+        write_page(&change, inode, part, at, copied, |folio, offset, len| {
+            bounce.copy_to(folio, offset, len);
+            len
+        })
     });
     if ret.is_err() {
         from.revert(copied);
@@ -413,7 +434,17 @@ pub(super) fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Res
 }
 
 /// Copies from the file at `pos` to `to`. Returns how much, or `EFAULT`, or `EIO` for broken memory, if that is nothing.
-pub(super) fn perform_read(inode: &Inode, mut pos: u64, to: &mut IovIter) -> Result<usize> {
+#[inline]
+pub(super) fn perform_read(inode: &Inode, pos: u64, to: &mut IovIter) -> Result<usize> {
+    if inode.in_first(pos, to.count()) {
+        read_part(inode, pos, to)
+    } else {
+        segments::read(inode, pos, to)
+    }
+}
+
+/// As [`perform_read`], of a segment.
+pub(super) fn read_part(inode: &Inode, mut pos: u64, to: &mut IovIter) -> Result<usize> {
     let mapping = inode.mapping();
     let mut read = 0;
     while to.count() != 0 {
@@ -452,8 +483,16 @@ pub(super) fn perform_read(inode: &Inode, mut pos: u64, to: &mut IovIter) -> Res
 /// The first byte of data, or of a hole, at or after `pos` in a file of `size` bytes. `ENXIO`.
 pub(super) fn seek_hole_data(inode: &Inode, pos: u64, size: u64, data: bool) -> Result<u64> {
     if pos >= size {
-        return Err(ENXIO);
+        Err(ENXIO)
+    } else if inode.is_row() {
+        segments::seek(inode, pos, size, data)
+    } else {
+        seek_part(inode, pos, size, data)
     }
+}
+
+/// As [`seek_hole_data`], in a segment of which `size` bytes are looked at.
+pub(super) fn seek_part(inode: &Inode, pos: u64, size: u64, data: bool) -> Result<u64> {
     let mapping = inode.mapping();
     let mut next = page_of(pos).0;
     // Where a hole would begin, as far as has been looked.
@@ -487,6 +526,21 @@ pub(super) fn seek_hole_data(inode: &Inode, pos: u64, size: u64, data: bool) -> 
 /// Turns the bytes from `start` to before `end` into zeros, and the pages that lie within them into holes. `ENOMEM`; then
 /// nothing has changed.
 fn punch(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Result {
+    if inode.is_row() {
+        // As in a segment: settle both ends before either changes.
+        for pos in [start, end] {
+            if let (Some((part, at)), true) = (inode.part_at(pos), page_of(pos).1 != 0) {
+                drop(settled(&change.of(part), part, page_of(at).0)?);
+            }
+        }
+    }
+    inode.for_each_part(start, end, |part, start, end| {
+        punch_part(&change.of(part), part, start, end)
+    })
+}
+
+/// As [`punch`], in a segment.
+fn punch_part(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Result {
     let mapping = inode.mapping();
     let (first, head) = page_of(start);
     let (last, tail) = page_of(end);
@@ -517,14 +571,36 @@ fn punch(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Result {
     Ok(())
 }
 
-/// Gives the file a page of zeros wherever it has a hole in the pages from `first` to before `end`. `ENOSPC`, `ENOMEM`,
-/// `EINTR`; then it has none of them.
-fn reserve(inode: &Inode, first: usize, end: usize) -> Result {
-    let mapping = inode.mapping();
-    let space = inode.space();
-    if space.limit() != 0 && end - first > space.limit() {
+/// Gives the file a page of zeros wherever it has a hole in the pages that have the bytes from `start` to before `end`.
+/// `ENOSPC`, `ENOMEM`, `EINTR`; then it has none of them.
+fn reserve(inode: &Inode, start: u64, end: u64) -> Result {
+    let limit = inode.space().limit();
+    let pages = end.div_ceil(PAGE_SIZE as u64) - (start >> PAGE_SHIFT);
+    if limit != 0 && pages > limit as u64 {
         return Err(ENOSPC);
     }
+    let mut done = start;
+    while done < end {
+        let ret = segments::get_at(inode, done).and_then(|(part, at)| {
+            let stop = at.saturating_add(end - done).min(part.room());
+            reserve_part(part, page_of(at).0, size_in_pages(signed(stop)))?;
+            Ok(stop - at)
+        });
+        match ret {
+            Ok(len) => done += len,
+            Err(err) => {
+                unreserve(inode, start, done);
+                return Err(err);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// As [`reserve`], for the pages from `first` to before `end` of a segment.
+fn reserve_part(inode: &Inode, first: usize, end: usize) -> Result {
+    let mapping = inode.mapping();
+    let space = inode.space();
     let mut failed = None;
     let mut index = first;
     while index < end {
@@ -564,12 +640,19 @@ fn reserve(inode: &Inode, first: usize, end: usize) -> Result {
     let Some(err) = failed else {
         return Ok(());
     };
-    unreserve(inode, first, index);
+    unreserve_part(inode, first, index);
     Err(err)
 }
 
 /// Takes back what [`reserve`] added, and nobody has used.
-fn unreserve(inode: &Inode, first: usize, end: usize) {
+fn unreserve(inode: &Inode, start: u64, end: u64) {
+    let _ = inode.for_each_part(start, end, |part, start, end| {
+        unreserve_part(part, page_of(start).0, size_in_pages(signed(end)));
+        Ok(())
+    });
+}
+
+fn unreserve_part(inode: &Inode, first: usize, end: usize) {
     let _ = for_each_page(inode, first, end, |folio| {
         if !folio.is_uptodate() {
             let charged = folio.is_dirty();
@@ -585,17 +668,28 @@ fn unreserve(inode: &Inode, first: usize, end: usize) {
 /// Turns the bytes from `start` to before `end` into zeros, and keeps the pages. `ENOSPC`, `ENOMEM`; then nothing has
 /// changed.
 fn zero_range(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Result {
+    // All are settled before any changes. One that has to be settled again was replaced or has moved meanwhile, and needs no
+    // more than the entry it has.
+    inode.for_each_part(start, end, |part, start, end| {
+        let change = change.of(part);
+        let (first, after) = (page_of(start).0, size_in_pages(signed(end)));
+        for_each_page(part, first, after, |mut folio| {
+            if folio.is_uptodate() {
+                change.settle(&mut folio, 1, Charge::Limited)?;
+            }
+            Ok(())
+        })
+    })?;
+    inode.for_each_part(start, end, |part, start, end| {
+        zero_part(&change.of(part), part, start, end)
+    })
+}
+
+/// The last part of [`zero_range`], in a segment.
+fn zero_part(change: &Change<'_>, inode: &Inode, start: u64, end: u64) -> Result {
     let (first, head) = page_of(start);
     let (last, tail) = page_of(end);
     let after = if tail != 0 { last + 1 } else { last };
-    // All are settled before any changes. One that has to be settled again was replaced or has moved meanwhile, and needs no
-    // more than the entry it has.
-    for_each_page(inode, first, after, |mut folio| {
-        if folio.is_uptodate() {
-            change.settle(&mut folio, 1, Charge::Limited)?;
-        }
-        Ok(())
-    })?;
     for_each_page(inode, first, after, |mut folio| {
         if folio.is_uptodate() {
             change.settle(&mut folio, 1, Charge::Anyway)?;
@@ -641,12 +735,11 @@ pub(super) fn allocate(file: &File<SnapmapFs>, mode: u32, start: u64, end: u64) 
         op @ (0 | FALLOC_FL_ZERO_RANGE) => {
             // Also with KEEP_SIZE, as on tmpfs.
             inode.newsize_ok(signed(end))?;
-            let (first, last) = (page_of(start).0, size_in_pages(signed(end)));
             // What a hole turns into reads the same, so a mapper need not wait for this.
-            reserve(&inode, first, last)?;
+            reserve(&inode, start, end)?;
             let size = (!keep_size).then_some(signed(end));
             fill(&inode, start, end, op == FALLOC_FL_ZERO_RANGE, size)
-                .inspect_err(|_| unreserve(&inode, first, last))?;
+                .inspect_err(|_| unreserve(&inode, start, end))?;
         }
         _ => return Err(Errno::EOPNOTSUPP.into()),
     }
@@ -717,19 +810,29 @@ impl AddressSpaceOperations for Regular {
 
     /// A fault wants a page where there is a hole, or one that was only reserved.
     fn read_folio(inode: &Inode, folio: LockedFolio) -> Result {
+        if folio.index() >= inode.room_in_pages() {
+            // It belongs to another segment. A uprobe has no way to say so.
+            let _ = inode.mapping().remove(&folio);
+            return Err(EIO);
+        }
         views::take_back(inode, &folio);
-        if folio.is_uptodate() {
-            return Ok(());
-        }
-        if !folio.is_dirty() {
-            if let Err(err) = inode.space().charge(1) {
-                let _ = inode.mapping().remove(&folio);
-                return Err(err);
-            }
-            folio.mark_dirty();
-        }
-        folio.zero_range(0, PAGE_SIZE);
-        folio.mark_uptodate();
-        Ok(())
+        fill_hole(inode, &folio)
     }
+}
+
+/// Fills a page with zeros if it is not uptodate, which has lent nothing. `ENOSPC`; then it is no longer there.
+pub(super) fn fill_hole(inode: &Inode, folio: &LockedFolio) -> Result {
+    if folio.is_uptodate() {
+        return Ok(());
+    }
+    if !folio.is_dirty() {
+        if let Err(err) = inode.space().charge(1) {
+            let _ = inode.mapping().remove(folio);
+            return Err(err);
+        }
+        folio.mark_dirty();
+    }
+    folio.zero_range(0, PAGE_SIZE);
+    folio.mark_uptodate();
+    Ok(())
 }

@@ -146,10 +146,18 @@ pub(super) fn new(
     Ok(inode)
 }
 
+/// Makes the segment `number` of `base`, which counts as an inode. Errors: those of [`new_extension`].
+pub(super) fn new_segment(base: &Inode, number: usize) -> Result<New> {
+    let inode = new_extension(base)?;
+    inode.data().file.place.set_segment(base.bits(), number);
+    inode.set_segment_operations();
+    Ok(inode)
+}
+
 /// Makes an extension of `base`, which counts as an inode.
 ///
 /// Errors: `ENOSPC` if there are too many, `ENOMEM`.
-pub(super) fn new_extension(base: &Locked) -> Result<New> {
+pub(super) fn new_extension(base: &Inode) -> Result<New> {
     let sb = base.super_block();
     sb.data().reserve_inode()?;
     // From here on, `evict` takes the reservation back.
@@ -184,7 +192,7 @@ pub(super) fn set_link(inode: &New, target: &CStr) -> Result {
 /// Empties an inode that nobody refers to any more.
 pub(super) fn evict(inode: &Inode) {
     let sb = inode.super_block().data();
-    if inode.is_regular() && !inode.is_extension() {
+    if inode.is_regular() && !inode.is_view() {
         file::evict(inode);
     }
     sb.space.uncharge(link_pages(inode));

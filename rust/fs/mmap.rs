@@ -3,6 +3,10 @@
 //! Mappings: shared ones of the live file, private ones of a snapshot.
 
 use super::{
+    segments::{
+        self,
+        Target, //
+    },
     snapshots::{
         self,
         change,
@@ -53,28 +57,38 @@ use kernel::{
 
 /// Makes a mapping: `file_operations.mmap_prepare`.
 pub(super) fn prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
+    if inode.is_row() {
+        return prepare_window(inode, file, &Window::WHOLE, desc, false);
+    }
     file.accessed();
     if desc.is_shared() || inode.super_block().data().private_live() {
         desc.set_shared::<Shared>();
         return Ok(());
     }
     let snapshot = snapshots::take(inode, desc.pages(), usize::MAX)?;
-    desc.set_private::<Private>(snapshot)
+    desc.set_private::<Private>(inode, 0, snapshot)
 }
 
-/// Makes a mapping of a window; its place has been moved on to where the pages of `view` are.
+/// Makes a mapping of `window` on the file `base`, which `file` `is_window` or is, by way of whatever has the pages.
 pub(super) fn prepare_window(
-    view: &Inode,
+    base: &Inode,
     file: &File<SnapmapFs>,
     window: &Window,
     desc: &mut MmapDesc,
+    is_window: bool,
 ) -> Result {
     file.accessed();
-    if desc.is_shared() || view.super_block().data().private_live() {
-        return desc.set_window::<Shared, Windows>();
+    let Target { inode, first } = segments::target(base, window.start, desc.pages())?;
+    desc.set_first(first)?;
+    if desc.is_shared() || base.super_block().data().private_live() {
+        if !is_window && !inode.is_extension() {
+            desc.set_found::<Shared>();
+            return Ok(());
+        }
+        return desc.set_window::<Shared, Windows>(inode, inode.origin());
     }
-    let snapshot = snapshots::take(view, desc.pages(), window::pages(window))?;
-    desc.set_private::<Private>(snapshot)
+    let snapshot = snapshots::take(inode, desc.pages(), window::pages(window, inode))?;
+    desc.set_private::<Private>(inode, inode.origin(), snapshot)
 }
 
 /// Mappings of the live file.
@@ -88,7 +102,7 @@ impl SharedMapping for Shared {
         file: &File<SnapmapFs>,
         fault: &mut Mkwrite<'_>,
     ) -> Result<Option<LockedFolio>> {
-        if inode.is_extension() {
+        if inode.is_view() {
             return views::page_mkwrite(inode, file, fault);
         }
         let mapping = inode.mapping();
@@ -115,14 +129,14 @@ impl SharedMapping for Shared {
 
 impl WindowMapping for Shared {
     fn fault(view: &Inode, file: &File<SnapmapFs>, vmf: &mut VmFault) -> Fault {
-        if vmf.index() >= window::pages(&file.window()) {
+        if vmf.index() >= Self::end(view, file) {
             return Fault::Code(code::SIGBUS);
         }
         views::live(view, vmf)
     }
 
-    fn end(_view: &Inode, file: &File<SnapmapFs>) -> usize {
-        window::pages(&file.window())
+    fn end(view: &Inode, file: &File<SnapmapFs>) -> usize {
+        window::pages(&file.window(), view).min(view.room_in_pages())
     }
 }
 
@@ -156,13 +170,20 @@ impl Private {
         if let Some(found) = snapshot.touched(page) {
             return Self::serve(inode, snapshot, page, found);
         }
-        let kept = if page < size_in_pages(inode.size()) && views::is_hole(inode, page) {
+        let kept = if page >= inode.room_in_pages() {
+            // It has grown over the end of its segment.
+            match segments::live_behind(inode, page) {
+                Ok(Some((part, folio))) => snapshot.touch(page, part, &folio),
+                Ok(None) => return Fault::Code(code::SIGBUS),
+                Err(err) => Err(err),
+            }
+        } else if page < size_in_pages(inode.size()) && views::is_hole(inode, page) {
             snapshot.touch_hole(page)
         } else {
             match views::live(inode, vmf) {
                 Fault::Live(folio) => match snapshot.touched(page) {
                     Some(found) => Ok(found),
-                    None => snapshot.touch(inode, &folio),
+                    None => snapshot.touch(page, inode, &folio),
                 },
                 other => return other,
             }

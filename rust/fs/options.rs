@@ -2,6 +2,7 @@
 
 //! Mount options.
 
+use super::segments::MAX_BITS;
 use crate::vfs::{
     bindings,
     fs_context::{FsContext, Parameter, Spec},
@@ -23,8 +24,9 @@ const GID: u8 = 0;
 const MODE: u8 = 1;
 const NR_INODES: u8 = 2;
 const PRIVATE: u8 = 3;
-const SIZE: u8 = 4;
-const UID: u8 = 5;
+const SEGMENT: u8 = 4;
+const SIZE: u8 = 5;
+const UID: u8 = 6;
 
 /// The options that are known.
 pub(super) const PARAMETERS: &[Spec] = &[
@@ -32,6 +34,7 @@ pub(super) const PARAMETERS: &[Spec] = &[
     Spec::u32oct(c"mode", MODE),
     Spec::string(c"nr_inodes", NR_INODES),
     Spec::string(c"private", PRIVATE),
+    Spec::string(c"segment", SEGMENT),
     Spec::string(c"size", SIZE),
     Spec::uid(c"uid", UID),
     Spec::END,
@@ -54,6 +57,8 @@ pub(crate) struct Options {
     pub(super) nr_inodes: Option<usize>,
     /// What private mappings show.
     pub(super) private: Option<PrivateMode>,
+    /// Binary logarithm of the size of a segment.
+    pub(super) segment_bits: Option<u32>,
     /// The permissions of the root directory.
     pub(super) mode: u16,
     /// The owner of the root directory.
@@ -69,6 +74,7 @@ impl Options {
             size: None,
             nr_inodes: None,
             private: None,
+            segment_bits: None,
             mode: DEFAULT_MODE,
             uid: Kuid::current_fsuid(),
             gid: Kgid::current_fsgid(),
@@ -96,6 +102,11 @@ impl Options {
                     Some(b"live") => PrivateMode::Live,
                     _ => return Err(fc.invalid(c"Bad value for 'private'")),
                 });
+            }
+            SEGMENT => {
+                let bits = param.string().and_then(parse_segment);
+                self.segment_bits =
+                    Some(bits.ok_or_else(|| fc.invalid(c"Bad value for 'segment'"))?);
             }
             MODE => {
                 // tmpfs cuts off what is not a permission.
@@ -156,6 +167,16 @@ fn parse_pages(value: &CStr) -> Option<usize> {
     usize::try_from(bytes.div_ceil(page_size))
         .ok()
         .filter(|&pages| isize::try_from(pages).is_ok())
+}
+
+/// Parses the size of a segment, a power of two that is whole pages and not more than an address space has, and returns its
+/// binary logarithm.
+fn parse_segment(value: &CStr) -> Option<u32> {
+    match parse_number(value.to_bytes())? {
+        (size, b"") if size.is_power_of_two() => Some(size.trailing_zeros())
+            .filter(|bits| (bindings::PAGE_SHIFT..=MAX_BITS).contains(bits)),
+        _ => None,
+    }
 }
 
 /// Parses a number of inodes.

@@ -236,26 +236,41 @@ impl Snapshots {
 
 /// The right to change an inode's data: S is held for reading.
 pub(crate) struct Change<'a> {
+    /// The file, or the segment of it.
     inode: &'a Inode,
     snapshots: &'a Snapshots,
+    /// Where the epoch is.
+    clock: &'a Snapshots,
+    /// Whether the file has views. None is added with S held.
+    viewed: bool,
     /// The view that the change is made through, which keeps its pages.
     sparing: Option<&'a Inode>,
-    _lock: RwSemReadGuard<'a>,
+    _lock: Option<RwSemReadGuard<'a>>,
 }
 
-/// Begins to change the data of `inode`. May sleep.
+/// Begins to change the data of `inode`, a file or a segment. May sleep.
 pub(crate) fn change(inode: &Inode) -> Change<'_> {
-    let snapshots = inode.snapshots();
-    let lock = snapshots.lock.read();
-    if !snapshots.modified.load(Relaxed) {
-        snapshots.modified.store(true, Relaxed);
+    let base = inode.base();
+    let clock = base.snapshots();
+    let lock = clock.lock.read();
+    if !clock.modified.load(Relaxed) {
+        clock.modified.store(true, Relaxed);
     }
     Change {
         inode,
-        snapshots,
+        snapshots: inode.snapshots(),
+        clock,
+        viewed: base.has_extensions(),
         sparing: None,
-        _lock: lock,
+        _lock: Some(lock),
     }
+}
+
+/// Calls `f` while nobody changes the file `base`, takes a snapshot of it or adds an extension to it. May sleep; `EINTR` for a
+/// fatal signal.
+pub(crate) fn exclusively<R>(base: &Inode, f: impl FnOnce() -> R) -> Result<R> {
+    let _lock = base.clock().lock.write_killable()?;
+    Ok(f())
 }
 
 /// Begins to change the data of `inode` through `view`. May sleep.
@@ -266,10 +281,22 @@ pub(crate) fn change_sparing<'a>(inode: &'a Inode, view: &'a Inode) -> Change<'a
 }
 
 impl Change<'_> {
+    /// The same right, for `inode`, another segment of the file.
+    pub(crate) fn of<'b>(&'b self, inode: &'b Inode) -> Change<'b> {
+        Change {
+            inode,
+            snapshots: inode.snapshots(),
+            clock: self.clock,
+            viewed: self.viewed,
+            sparing: self.sparing,
+            _lock: None,
+        }
+    }
+
     /// The current epoch.
     #[inline]
     pub(crate) fn epoch(&self) -> Epoch {
-        self.snapshots.epoch.load(Relaxed)
+        self.clock.epoch.load(Relaxed)
     }
 
     /// Sees to it that nobody needs `folio`, which is in the page cache, as it is any more. The caller has `refs`
@@ -284,13 +311,12 @@ impl Change<'_> {
             return Err(EIO);
         }
         let newest = self.snapshots.newest.load(Relaxed);
-        let viewed = self.inode.has_extensions();
-        if newest == 0 && !viewed {
+        if newest == 0 && !self.viewed {
             return Ok(());
         }
-        let epoch = self.snapshots.epoch.load(Relaxed);
+        let epoch = self.epoch();
         let stamp = folio.stamp();
-        if viewed {
+        if self.viewed {
             views::part_with(self.inode, folio, stamp == epoch, self.sparing, charge)?;
         }
         if stamp == epoch {
@@ -321,7 +347,7 @@ impl Change<'_> {
     /// As [`Change::settle`], for a page where the file had a hole until now.
     #[inline]
     pub(crate) fn settle_hole(&self, folio: &LockedFolio) -> Result {
-        if self.inode.has_extensions() {
+        if self.viewed {
             views::part_with(self.inode, folio, false, self.sparing, Charge::Limited)?;
         }
         if self.snapshots.newest.load(Relaxed) == 0 {
@@ -330,7 +356,7 @@ impl Change<'_> {
         // Nobody can have mapped the new page, and who mapped zeros for the hole keeps them.
         self.snapshots
             .preserve(self.inode, folio.index(), 0, || Ok(Found::Hole))?;
-        folio.set_stamp(self.snapshots.epoch.load(Relaxed));
+        folio.set_stamp(self.epoch());
         Ok(())
     }
 
@@ -340,7 +366,7 @@ impl Change<'_> {
     /// through a pin. Cannot fail; waits for memory if it has to.
     pub(crate) fn discard(&self, folio: &LockedFolio) {
         let mapping = self.inode.mapping();
-        if self.inode.has_extensions() {
+        if self.viewed {
             let settled = folio.stamp() == self.epoch();
             insist(|| views::part_with(self.inode, folio, settled, self.sparing, Charge::Anyway));
         }
@@ -697,20 +723,22 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
     }));
     let Ok(snapshot): Result<_, core::convert::Infallible> = snapshot;
     let snapshot = Arc::from(snapshot);
-    let base = inode.base();
-    // A page of a view is part of two pages of the file.
-    let range = (
-        pages.0,
-        end.saturating_add(usize::from(inode.is_extension())),
-    );
-    views::take_back_all(base, range);
-    if base.mapping().any_writable() {
+    let mut writable = false;
+    let range = (pages.0, end);
+    let _ = views::for_each_part(inode, range, |part, range| {
+        views::take_back_all(part, range);
+        writable |= part.mapping().any_writable();
+        Ok(())
+    });
+    if writable {
+        let protect = |copy| {
+            views::for_each_part(inode, range, |part, range| {
+                Snapshots::protect(part, id, range, copy)
+            })
+        };
         // Copied are the pages only when nobody can begin to store any more. Else a mapping could show a store that began
         // when an earlier one, to a page that was copied already, had ended.
-        if let Err(err) = clock
-            .protect(base, id, range, false)
-            .and_then(|()| clock.protect(base, id, range, true))
-        {
+        if let Err(err) = protect(false).and_then(|()| protect(true)) {
             // Pages may have been stamped for a snapshot that will not be.
             clock.modified.store(true, Relaxed);
             drop(lock);
@@ -723,9 +751,9 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
 }
 
 impl Snapshots {
-    /// Takes the pages from `pages.0` to before `pages.1` of a file away from those who may be writing to them, and copies
-    /// those that are pinned if `copy`. S is held for writing.
-    fn protect(&self, inode: &Inode, id: Id, pages: (usize, usize), copy: bool) -> Result {
+    /// Takes the pages from `pages.0` to before `pages.1` of a file or segment away from those who may be writing to them,
+    /// and copies those that are pinned if `copy`. S is held for writing.
+    fn protect(inode: &Inode, id: Id, pages: (usize, usize), copy: bool) -> Result {
         let mapping = inode.mapping();
         let size = inode.size();
         let mut next = pages.0;
@@ -762,13 +790,15 @@ impl Snapshots {
                     mapping.set_writable(&folio, false);
                 } else if copy {
                     // It may be pinned for writing. Now is the last time that its contents are known.
-                    if inode.has_extensions() {
+                    if inode.has_views() {
                         views::part_with(inode, &folio, false, None, Charge::Limited)?;
                     }
-                    self.keep(inode, &folio, Charge::Limited, |_| false)?;
+                    inode
+                        .snapshots()
+                        .keep(inode, &folio, Charge::Limited, |_| false)?;
                     inode.stats().eager_copies.add(1);
                     folio.set_stamp(id.epoch);
-                    self.modified.store(true, Relaxed);
+                    inode.clock().modified.store(true, Relaxed);
                 }
             }
         }
@@ -784,9 +814,9 @@ impl Snapshots {
     }
 }
 
-/// Clears what stores through shared mappings have left on an unmapped page behind the end of a file of `size` bytes: they
-/// are no part of it.
-fn clear_past(folio: &LockedFolio, size: i64) {
+/// Clears what stores through shared mappings have left on an unmapped page behind the end of a file or view of `size`
+/// bytes: they are no part of it.
+pub(super) fn clear_past(folio: &LockedFolio, size: i64) {
     let from = (size as usize) % PAGE_SIZE;
     if from != 0
         && usize::try_from(size >> PAGE_SHIFT) == Ok(folio.index())
@@ -891,18 +921,24 @@ impl Snapshot {
         }
     }
 
-    /// Keeps the locked live page as it is now, for a page that the snapshot has nothing of. `ENOMEM`, `ENOSPC`.
-    pub(crate) fn touch(&self, inode: &Inode, folio: &LockedFolio) -> Result<Found<Page>> {
+    /// Keeps the locked live page `folio` of `inode` as it is now, for `page`, which the snapshot has nothing of. `ENOMEM`,
+    /// `ENOSPC`.
+    pub(crate) fn touch(
+        &self,
+        page: usize,
+        inode: &Inode,
+        folio: &LockedFolio,
+    ) -> Result<Found<Page>> {
         let mapping = inode.mapping();
-        if mapping.is_writable(folio) || inode.is_extension() {
+        if mapping.is_writable(folio) || inode.is_view() {
             // Against stores during the copy.
             mapping.unmap(folio.index(), 1);
             // Who changes the size looks at this page afterwards, or has done so.
             clear_past(folio, inode.size());
         }
         inode.space().charge(1)?;
-        let kept = Folio::copy_of(folio)
-            .and_then(|copy| self.keep_touched(folio.index(), Found::Page(copy)));
+        let kept =
+            Folio::copy_of(folio).and_then(|copy| self.keep_touched(page, Found::Page(copy)));
         match kept {
             Ok((_, true)) => inode.stats().preserved_pages.add(1),
             _ => inode.space().uncharge(1),
@@ -935,7 +971,7 @@ impl Inode {
         &self.data().file.snapshots
     }
 
-    /// Where S and the epoch are: those of a view are the file's.
+    /// Where S and the epoch are: those of a view or segment are the file's.
     #[inline]
     fn clock(&self) -> &Snapshots {
         self.base().snapshots()

@@ -7,6 +7,7 @@
 use super::{
     inode,
     options::{self, Options, PrivateMode, DEFAULT_MODE, INODE_SIZE},
+    segments::MAX_BITS,
     space::Space,
     stats::Stats,
     New,
@@ -43,6 +44,8 @@ pub(crate) struct SuperData {
     inodes: SpinLock<Inodes>,
     /// Whether new private mappings are live ones.
     private_live: Atomic<bool>,
+    /// Binary logarithm of the size of the segments of files.
+    pub(super) segment_bits: u32,
     mode: u16,
     uid: Kuid,
     gid: Kgid,
@@ -104,6 +107,7 @@ impl SuperData {
         let size = options.size.unwrap_or_else(options::default_pages);
         let nr_inodes = options.nr_inodes.unwrap_or_else(options::default_inodes);
         let private = options.private.unwrap_or(PrivateMode::Snapshot);
+        let segment_bits = options.segment_bits.unwrap_or(MAX_BITS);
         let (mode, uid, gid) = (options.mode, options.uid, options.gid);
         try_pin_init!(Self {
             space: Space::new(size)?,
@@ -114,6 +118,7 @@ impl SuperData {
                 next_ino: 0,
             }),
             private_live: Atomic::new(private == PrivateMode::Live),
+            segment_bits,
             mode,
             uid,
             gid,
@@ -194,10 +199,19 @@ impl SuperData {
         if self.private_live() {
             seq_print!(seq, ",private=live");
         }
+        if self.segment_bits != MAX_BITS {
+            seq_print!(seq, ",segment={}k", (1_u64 << self.segment_bits) / 1024);
+        }
     }
 
     /// Changes the limits; all of them or none. On failure returns what to tell the user.
     fn reconfigure(&self, options: &Options) -> Result<(), &'static CStr> {
+        if options
+            .segment_bits
+            .is_some_and(|bits| bits != self.segment_bits)
+        {
+            return Err(c"Cannot change the size of segments");
+        }
         let mut inodes = self.inodes.lock();
         if let Some(nr_inodes) = options.nr_inodes.filter(|&nr_inodes| nr_inodes != 0) {
             if inodes.max == 0 {

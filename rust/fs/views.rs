@@ -3,7 +3,9 @@
 //! Views: what mappings of a window show that does not begin with a page of the file.
 //!
 //! All windows whose start is the same number of bytes, the *shift*, behind the start of a page have one view of the file:
-//! an extension inode, whose page `j` holds the end of page `j` of the file and the beginning of page `j + 1`. Its pages are
+//! an extension inode, whose page `j` holds the end of page `j` of the file and the beginning of page `j + 1`. Where a file
+//! has segments, a view begins at every half of one, so that each mapping fits into one of them; and a mapping that is in two
+//! segments has a view, too, with the shift 0, each page of which is a copy of one of the file. The pages of views are
 //! copies. They are made by faults, and are dropped when the file changes. While a page of a view is writable in a shared
 //! mapping, it holds what the file holds there: the pages of the file are *lent*.
 //!
@@ -20,13 +22,15 @@
 //!
 //! # Lock order
 //!
-//! Pages of the file, in the order of their index; then one page of one view. The locks before and after are those in
+//! Pages of the file, in the order of their place in it; then one page of one view. The locks before and after are those in
 //! [`super::snapshots`]; S, the epoch and `i_rwsem` are the file's, and a view has a version store of its own.
 
 use super::{
-    file, inode,
+    file, inode, segments,
     snapshots::{
         change_sparing,
+        clear_past,
+        exclusively,
         size_in_pages,
         Change,
         Charge, //
@@ -60,7 +64,7 @@ use kernel::{
 
 /// The mark of a page of a file that is lent.
 pub(super) const LENT: Mark = Mark::Second;
-/// The mark of a page of a view that the page of the file with the same index is lent to.
+/// The mark of a page of a view that the page of the file is lent to that it begins in.
 const LOW: Mark = Mark::Writable;
 /// The mark of a page of a view that the next page of the file is lent to.
 const HIGH: Mark = Mark::Second;
@@ -78,61 +82,122 @@ struct Piece {
     mark: Mark,
 }
 
-/// What a view with `shift` has of the page `index` of the file.
-fn pieces(shift: usize, index: usize) -> impl Iterator<Item = Piece> {
-    let low = Piece {
-        page: index,
+/// What `view` has of the page `page` of the file.
+fn pieces(view: &Inode, page: u64) -> impl Iterator<Item = Piece> {
+    let shift = shift_of(view);
+    let room = view.room_in_pages();
+    // None if it is outside of the view.
+    let index = |page: u64| usize::try_from(page).ok().filter(|page| *page < room);
+    let page = page.checked_sub(view.first_page());
+    let low = page.and_then(index).map(|page| Piece {
+        page,
         at: 0,
         from: shift,
         len: PAGE_SIZE - shift,
         mark: LOW,
-    };
-    let high = index.checked_sub(1).map(|page| Piece {
-        page,
-        at: PAGE_SIZE - shift,
-        from: 0,
-        len: shift,
-        mark: HIGH,
     });
-    Iterator::chain(high.into_iter(), Some(low))
+    let high = page
+        .filter(|_| shift != 0)
+        .and_then(|page| page.checked_sub(1))
+        .and_then(index)
+        .map(|page| Piece {
+            page,
+            at: PAGE_SIZE - shift,
+            from: 0,
+            len: shift,
+            mark: HIGH,
+        });
+    Iterator::chain(high.into_iter(), low)
+}
+
+/// Which page of the file the page `index` of `inode`, a file or segment, is.
+fn page_of_file(inode: &Inode, index: usize) -> u64 {
+    inode.first_page() + index as u64
 }
 
 /// The bytes between the start of a page of the file and that of a page of `view`.
 fn shift_of(view: &Inode) -> usize {
-    view.data().file.shift()
+    view.data().file.place.number().1
 }
 
-/// The view of a file with `shift`, made if there is none yet. `ENOSPC` if there are too many inodes, `ENOMEM`.
-pub(super) fn get(base: &Inode, shift: usize) -> Result<&Inode> {
-    if shift == 0 {
-        return Ok(base);
+/// The pages of the file that the page `index` of `view` is made of. `EIO` if there are none.
+fn made_of(view: &Inode, index: usize) -> Result<(u64, Option<u64>)> {
+    if index >= view.room_in_pages() {
+        return Err(EIO);
     }
-    let find = || base.extensions().find(|view| shift_of(view) == shift);
+    let page = page_of_file(view, index);
+    Ok((page, (shift_of(view) != 0).then_some(page + 1)))
+}
+
+/// The page `page` of the file, locked and with all that it has lent, if there is one. May sleep.
+fn lock_page_of_file(base: &Inode, page: u64) -> Option<LockedFolio> {
+    let (part, index) = base.part_of_page(page)?;
+    part.lock_page(index)
+}
+
+/// The page `page` of the file, if there is one.
+fn get_page_of_file(base: &Inode, page: u64) -> Option<ARef<Folio>> {
+    let (part, index) = base.part_of_page(page)?;
+    part.mapping().get(index)
+}
+
+/// The view of a file with `shift` that has the page `page` of it, made if there is none yet. S must not be held. `ENOSPC` if
+/// there are too many inodes, `ENOMEM`; `EINTR` for a fatal signal.
+pub(super) fn get(base: &Inode, page: u64, shift: usize) -> Result<&Inode> {
+    let number = segments::view_number(base, page)?;
+    let find = || {
+        base.extensions()
+            .find(|view| view.data().file.place.number() == (number, shift))
+    };
     if let Some(view) = find() {
         return Ok(view);
     }
-    let locked = base.lock();
-    if let Some(view) = find() {
-        return Ok(view);
-    }
-    let new = inode::new_extension(&locked)?;
-    new.data().file.set_shift(shift);
-    new.set_size(size_of(shift, locked.size()));
-    locked.add_extension(new);
-    find().ok_or(ENOMEM)
+    let new = inode::new_extension(base)?;
+    new.data().file.place.set_view(base.bits(), number, shift);
+    exclusively(base, || {
+        if find().is_none() {
+            new.set_size(new.size_within(base.size()));
+            base.add_extension(new);
+        }
+    })?;
+    find().ok_or(EIO)
 }
 
-/// The size of a view with `shift` of a file of `size` bytes.
-fn size_of(shift: usize, size: i64) -> i64 {
-    file::signed(file::unsigned(size).saturating_sub(shift as u64))
-}
-
-/// Sets the size of a file and of its views.
+/// Sets the size of a file and of its views and segments. What a reader finds within the size of the file is within theirs.
 pub(super) fn resize(base: &Locked, size: i64) {
-    base.set_size(size);
-    for view in base.extensions() {
-        base.set_extension_size(view, size_of(shift_of(view), size));
+    let old = base.size();
+    if size < old {
+        base.set_size(size);
     }
+    if base.has_segments() {
+        segments::resize(base, old, size);
+    }
+    for view in base.extensions() {
+        base.set_extension_size(view, view.size_within(size));
+    }
+    if size >= old {
+        base.set_size(size);
+    }
+}
+
+/// Calls `f` with each part of the file that has some of the pages from `pages.0` to before `pages.1` of `inode`, which is that
+/// part or a view, and with the pages of the part.
+pub(super) fn for_each_part(
+    inode: &Inode,
+    pages: (usize, usize),
+    mut f: impl FnMut(&Inode, (usize, usize)) -> Result,
+) -> Result {
+    if !inode.is_view() {
+        return f(inode, pages);
+    }
+    // A page of a view is part of two pages of the file.
+    let end = pages.1.saturating_add(usize::from(shift_of(inode) != 0));
+    let byte = |page| page_of_file(inode, page).saturating_mul(PAGE_SIZE as u64);
+    inode
+        .base()
+        .for_each_part(byte(pages.0), byte(end), |part, start, end| {
+            f(part, (file::page_of(start).0, file::page_of(end).0))
+        })
 }
 
 /// Takes away from mappings what lies behind the end of a file that has become shorter.
@@ -142,18 +207,18 @@ pub(super) fn unmap_past_end(base: &Locked) {
     }
 }
 
-/// Whether the file has no page for any of what is on the page `page` of `inode`, a file or a view.
+/// Whether the file has no page for any of what is on the page `page` of `inode`, a file, a segment or a view.
 pub(super) fn is_hole(inode: &Inode, page: usize) -> bool {
-    let mapping = inode.base().mapping();
-    mapping.get(page).is_none()
-        && (!inode.is_extension()
-            || page
-                .checked_add(1)
-                .is_none_or(|next| mapping.get(next).is_none()))
+    if !inode.is_view() {
+        return inode.mapping().get(page).is_none();
+    }
+    let base = inode.base();
+    let is_there = |page| get_page_of_file(base, page).is_some();
+    made_of(inode, page).is_ok_and(|(low, high)| !is_there(low) && !high.is_some_and(is_there))
 }
 
 impl Inode {
-    /// The page `index` of a file, locked and with all that it has lent, if there is one. May sleep.
+    /// The page `index` of a file or segment, locked and with all that it has lent, if there is one. May sleep.
     #[inline]
     pub(super) fn lock_page(&self, index: usize) -> Option<LockedFolio> {
         let folio = self.mapping().lock(index)?;
@@ -161,26 +226,28 @@ impl Inode {
         Some(folio)
     }
 
-    /// Gets back what the page `index` of a file has lent. Returns whether it is uptodate then; if not, there is a hole.
+    /// Gets back what the page `index` of a file or segment has lent. Returns whether it is uptodate then; if not, there is a
+    /// hole.
     pub(super) fn take_back_page(&self, index: usize) -> bool {
-        self.has_extensions()
+        self.has_views()
             && self
                 .lock_page(index)
                 .is_some_and(|folio| folio.is_uptodate())
     }
 
-    /// Whether the page `index` of a file is lent, and thus not uptodate though it has contents.
+    /// Whether the page `index` of a file or segment is lent, and thus not uptodate though it has contents.
     #[inline]
     fn is_lent(&self, index: usize) -> bool {
-        self.has_extensions() && self.mapping().is_marked(index, LENT)
+        self.has_views() && self.mapping().is_marked(index, LENT)
     }
 }
 
-/// Gets back what `folio` of the file `base` has lent. Then it is uptodate, and nobody can change what it holds any more.
+/// Gets back what `folio` of `part`, a file or segment, has lent. Then it is uptodate, and nobody can change what it holds any
+/// more.
 #[inline]
-pub(super) fn take_back(base: &Inode, folio: &LockedFolio) {
-    if !folio.is_uptodate() && base.is_lent(folio.index()) {
-        take_back_slow(base, folio);
+pub(super) fn take_back(part: &Inode, folio: &LockedFolio) {
+    if !folio.is_uptodate() && part.is_lent(folio.index()) {
+        take_back_slow(part, folio);
     }
 }
 
@@ -204,18 +271,20 @@ fn lock_unpinned(view: &Inode, page: usize) -> Option<LockedFolio> {
     }
 }
 
-fn take_back_slow(base: &Inode, folio: &LockedFolio) {
-    for view in base.extensions() {
-        for piece in pieces(shift_of(view), folio.index()) {
+fn take_back_slow(part: &Inode, folio: &LockedFolio) {
+    let page = page_of_file(part, folio.index());
+    for view in part.base().extensions() {
+        for piece in pieces(view, page) {
             if !view.mapping().is_marked(piece.page, piece.mark) {
                 continue;
             }
             let Some(copy) = lock_unpinned(view, piece.page) else {
                 continue;
             };
-            base.stats().unmaps.add(1);
+            part.stats().unmaps.add(1);
             if !copy.is_hwpoison() {
-                clear_past_end(view, &copy);
+                // A snapshot takes care only of pages that somebody may be storing into; soon nobody can.
+                clear_past(&copy, view.size());
                 folio.copy_piece(piece.from, &copy, piece.at, piece.len);
             }
             view.mapping().set_mark(&copy, piece.mark, false);
@@ -224,18 +293,9 @@ fn take_back_slow(base: &Inode, folio: &LockedFolio) {
             }
         }
     }
-    clear_past_end(base, folio);
+    clear_past(folio, part.size());
     folio.mark_uptodate();
-    base.mapping().set_mark(folio, LENT, false);
-}
-
-/// Clears what stores through shared mappings have left behind the end of a file or a view on `folio`, which nobody can
-/// store into any more. A snapshot takes care only of pages that somebody may be storing into.
-fn clear_past_end(inode: &Inode, folio: &LockedFolio) {
-    let (tail, end) = file::page_of(file::unsigned(inode.size()));
-    if folio.index() == tail && !folio.is_zero_from(end) {
-        folio.zero_range(end, PAGE_SIZE);
-    }
+    part.mapping().set_mark(folio, LENT, false);
 }
 
 /// Whether anything is lent to the page `copy` of `view`.
@@ -244,14 +304,14 @@ fn is_borrower(view: &Inode, copy: &LockedFolio) -> bool {
     mapping.is_marked(copy.index(), LOW) || mapping.is_marked(copy.index(), HIGH)
 }
 
-/// Gets back all that the pages from `pages.0` to before `pages.1` of a file have lent. S is held for writing, so nothing is
-/// lent meanwhile.
-pub(super) fn take_back_all(base: &Inode, pages: (usize, usize)) {
-    let mapping = base.mapping();
+/// Gets back all that the pages from `pages.0` to before `pages.1` of a file or segment have lent. S is held for writing, so
+/// nothing is lent meanwhile.
+pub(super) fn take_back_all(part: &Inode, pages: (usize, usize)) {
+    let mapping = part.mapping();
     let Some(last) = pages.1.checked_sub(1) else {
         return;
     };
-    if !base.has_extensions() || !mapping.any_marked(LENT) {
+    if !part.has_views() || !mapping.any_marked(LENT) {
         return;
     }
     let mut next = pages.0;
@@ -261,18 +321,18 @@ pub(super) fn take_back_all(base: &Inode, pages: (usize, usize)) {
             break;
         }
         for index in batch.into_indices() {
-            drop(base.lock_page(index));
+            drop(part.lock_page(index));
         }
         task::cond_resched();
     }
 }
 
-/// Sees to it that nobody needs what the views have of `folio`, which is locked and is about to change, and that they do not
-/// have it any more. `sparing` is a view that the change is made through, which keeps its pages. With `settled`, no snapshot needs anything.
+/// Sees to it that nobody needs what the views have of `folio` of `part`, a file or segment, which is locked and is about to
+/// change, and that they do not have it any more. `sparing` is a view that the change is made through, which keeps its pages. With `settled`, no snapshot needs anything.
 ///
 /// `ENOSPC`, `ENOMEM`; then nothing has changed.
 pub(super) fn part_with(
-    base: &Inode,
+    part: &Inode,
     folio: &LockedFolio,
     settled: bool,
     sparing: Option<&Inode>,
@@ -280,9 +340,9 @@ pub(super) fn part_with(
 ) -> Result {
     // If the page was just added: who made a page of a view without it looks for it again once that page can be found.
     smp_mb();
-    for view in base.extensions() {
-        let shift = shift_of(view);
-        for piece in pieces(shift, folio.index()) {
+    let page = page_of_file(part, folio.index());
+    for view in part.base().extensions() {
+        for piece in pieces(view, page) {
             let copy = view.mapping().lock(piece.page);
             let spared = sparing.is_some_and(|v| core::ptr::eq(v, view));
             // Then the other half is still wanted.
@@ -293,7 +353,7 @@ pub(super) fn part_with(
                     Some(copy) if stays => snapshots.keep_view(view, copy, charge)?,
                     Some(copy) => snapshots.give_view(view, copy, charge)?,
                     None => snapshots.keep_made(view, piece.page, charge, || {
-                        make(base, folio, shift, piece.page)
+                        make(view, piece.page, page, folio)
                     })?,
                 }
             }
@@ -313,24 +373,18 @@ pub(super) fn part_with(
     Ok(())
 }
 
-/// Makes what the page `page` of the view with `shift` shows, of which `folio` is a part. The other part is not locked: who
-/// changes it files a version first, so if there is none afterwards, this is right. `None` if the file has holes there.
-fn make(
-    base: &Inode,
-    folio: &LockedFolio,
-    shift: usize,
-    page: usize,
-) -> Result<Option<ARef<Folio>>> {
-    let other = if folio.index() == page {
-        page.checked_add(1)
-    } else {
-        Some(page)
-    };
+/// Makes what the page `index` of `view` shows, of which `folio`, the page `page` of the file, is a part. The other part is
+/// not locked: who changes it files a version first, so if there is none afterwards, this is right. `None` if the file has
+/// holes there.
+fn make(view: &Inode, index: usize, page: u64, folio: &LockedFolio) -> Result<Option<ARef<Folio>>> {
+    let shift = shift_of(view);
+    let (low, high) = made_of(view, index)?;
+    let other = if page == low { high } else { Some(low) };
     let other = other
-        .and_then(|index| base.mapping().get(index))
+        .and_then(|page| get_page_of_file(view.base(), page))
         .filter(|other| other.is_uptodate());
     let this: Option<&Folio> = folio.is_uptodate().then_some(folio);
-    let (low, high) = if folio.index() == page {
+    let (low, high) = if page == low {
         (this, other.as_deref())
     } else {
         (other.as_deref(), this)
@@ -345,16 +399,19 @@ fn make(
     Folio::put_together(&pieces).map(Some)
 }
 
-/// The page `page` of a file or a view, as [`VmFault::live`].
+/// The page `page` of a file, a segment or a view, as [`VmFault::live`].
 pub(super) fn live(inode: &Inode, vmf: &mut VmFault) -> Fault {
-    if inode.is_extension() {
-        match fill(inode, vmf.index()) {
-            Ok(Some(copy)) => Fault::Live(copy),
-            Ok(None) => Fault::Code(code::SIGBUS),
-            Err(err) => Fault::Code(error_code(err)),
-        }
+    let found = if inode.is_view() {
+        fill(inode, vmf.index())
+    } else if inode.is_row() {
+        segments::live(inode, vmf.index())
     } else {
-        vmf.live()
+        return vmf.live();
+    };
+    match found {
+        Ok(Some(folio)) => Fault::Live(folio),
+        Ok(None) => Fault::Code(code::SIGBUS),
+        Err(err) => Fault::Code(error_code(err)),
     }
 }
 
@@ -363,7 +420,7 @@ fn fill(view: &Inode, page: usize) -> Result<Option<LockedFolio>> {
     let base = view.base();
     let mapping = view.mapping();
     let shift = shift_of(view);
-    let next = page.checked_add(1).ok_or(EIO)?;
+    let (first, next) = made_of(view, page)?;
     let mut waited = 0;
     loop {
         if page >= size_in_pages(view.size()) {
@@ -376,14 +433,19 @@ fn fill(view: &Inode, page: usize) -> Result<Option<LockedFolio>> {
             }
             return Ok(Some(copy));
         }
-        let low = base.lock_page(page);
-        let high = base.lock_page(next);
+        let low = lock_page_of_file(base, first);
+        let high = next.and_then(|next| lock_page_of_file(base, next));
         let mut pinned = false;
-        for folio in [&low, &high].into_iter().flatten() {
+        for (folio, page) in [(&low, Some(first)), (&high, next)] {
+            let (Some(folio), Some(page)) = (folio, page) else {
+                continue;
+            };
             if folio.is_hwpoison() {
                 return Err(EIO);
             }
-            pinned |= write_protect(base, folio);
+            if let Some((part, _)) = base.part_of_page(page) {
+                pinned |= write_protect(part, folio);
+            }
         }
         if pinned && waited < PATIENCE {
             drop((low, high));
@@ -402,10 +464,10 @@ fn fill(view: &Inode, page: usize) -> Result<Option<LockedFolio>> {
         if !copy.is_uptodate() {
             // Who adds a page to the file looks for this one after that.
             smp_mb();
-            let added = |folio: &Option<LockedFolio>, index| {
-                folio.is_none() && base.mapping().get(index).is_some()
+            let added = |folio: &Option<LockedFolio>, page| {
+                folio.is_none() && get_page_of_file(base, page).is_some()
             };
-            if added(&low, page) || added(&high, next) {
+            if added(&low, first) || next.is_some_and(|next| added(&high, next)) {
                 continue;
             }
             let from = |folio: &Option<LockedFolio>, to, at, len| match folio {
@@ -414,7 +476,7 @@ fn fill(view: &Inode, page: usize) -> Result<Option<LockedFolio>> {
             };
             from(&low, 0, shift, PAGE_SIZE - shift);
             from(&high, PAGE_SIZE - shift, 0, shift);
-            clear_past_end(view, &copy);
+            clear_past(&copy, view.size());
             copy.mark_uptodate();
         }
         if page >= size_in_pages(view.size()) {
@@ -424,16 +486,16 @@ fn fill(view: &Inode, page: usize) -> Result<Option<LockedFolio>> {
     }
 }
 
-/// Takes a page of the file away from those who may be storing into it. Returns whether it may be pinned for that.
-fn write_protect(base: &Inode, folio: &LockedFolio) -> bool {
-    let mapping = base.mapping();
+/// Takes a page of a file or segment away from those who may be storing into it. Returns whether it may be pinned for that.
+fn write_protect(part: &Inode, folio: &LockedFolio) -> bool {
+    let mapping = part.mapping();
     if !mapping.is_writable(folio) {
         return false;
     }
     mapping.unmap(folio.index(), 1);
-    base.stats().unmaps.add(1);
+    part.stats().unmaps.add(1);
     if !folio.has_other_users(1) {
-        clear_past_end(base, folio);
+        clear_past(folio, part.size());
         mapping.set_writable(folio, false);
     }
     folio.maybe_pinned()
@@ -448,29 +510,34 @@ pub(super) fn page_mkwrite(
     let base = view.base();
     let mapping = view.mapping();
     let page = fault.index();
-    let next = page.checked_add(1).ok_or(EIO)?;
+    let (first, next) = made_of(view, page)?;
+    // Segments are not made with S held.
+    let low_part = base.make_part_of_page(first)?;
+    let high_part = match next {
+        Some(next) => Some(base.make_part_of_page(next)?),
+        None => None,
+    };
     // As filemap_page_mkwrite(): a store does not fail for its time.
     let _ = file.update_time();
     let change = change_sparing(base, view);
     if page >= size_in_pages(view.size()) {
         return Ok(None);
     }
-    let has_next = next < size_in_pages(base.size());
+    let high_part = high_part.filter(|(part, index)| *index < size_in_pages(part.size()));
     // It may have all of it already, so that another process can store into it, too.
     if let Some(copy) = fault.lock_page(mapping) {
         if copy.is_uptodate()
             && copy.stamp() == change.epoch()
             && mapping.is_marked(page, LOW)
-            && (!has_next || mapping.is_marked(page, HIGH))
+            && (high_part.is_none() || mapping.is_marked(page, HIGH))
         {
             return Ok(Some(copy));
         }
     }
-    let low = borrow(&change, view, page)?;
-    let high = if has_next {
-        Some(borrow(&change, view, next)?)
-    } else {
-        None
+    let low = borrow(&change, view, low_part)?;
+    let high = match high_part {
+        Some(part) => Some((part.0, borrow(&change, view, part)?)),
+        None => None,
     };
     let Some(copy) = fault.lock_page(mapping) else {
         return Ok(None);
@@ -478,10 +545,10 @@ pub(super) fn page_mkwrite(
     if !copy.is_uptodate() || page >= size_in_pages(view.size()) {
         return Ok(None);
     }
-    lend(base, &low);
+    lend(low_part.0, &low);
     mapping.set_writable(&copy, true);
-    if let Some(high) = &high {
-        lend(base, high);
+    if let Some((part, high)) = &high {
+        lend(part, high);
         mapping.set_mark(&copy, HIGH, true);
     }
     copy.set_stamp(change.epoch());
@@ -489,34 +556,39 @@ pub(super) fn page_mkwrite(
     Ok(Some(copy))
 }
 
-/// The page `index` of the file, locked and settled, to be lent to `view`. It may be lent to that already: two pages of a view
-/// have different bytes of it, so it need not be taken back from one for the other.
-fn borrow(change: &Change<'_>, view: &Inode, index: usize) -> Result<LockedFolio> {
-    let base = view.base();
-    if let Some(folio) = base.mapping().lock(index) {
+/// The page `index` of a part of the file, locked and settled, to be lent to `view`. It may be lent to that already: two pages
+/// of a view have different bytes of it, so it need not be taken back from one for the other.
+fn borrow(
+    change: &Change<'_>,
+    view: &Inode,
+    (part, index): (&Inode, usize),
+) -> Result<LockedFolio> {
+    let page = page_of_file(part, index);
+    if let Some(folio) = part.mapping().lock(index) {
         let lent_to_others = || {
-            base.extensions()
+            view.base()
+                .extensions()
                 .filter(|other| !core::ptr::eq(*other, view))
                 .any(|other| {
-                    pieces(shift_of(other), index)
+                    pieces(other, page)
                         .any(|piece| other.mapping().is_marked(piece.page, piece.mark))
                 })
         };
         if !folio.is_uptodate()
-            && base.is_lent(index)
+            && part.is_lent(index)
             && folio.stamp() == change.epoch()
             && !lent_to_others()
         {
             return Ok(folio);
         }
     }
-    file::grab(change, base, index)
+    file::grab(&change.of(part), part, index)
 }
 
-/// Marks a locked and settled page of the file as lent.
-fn lend(base: &Inode, folio: &LockedFolio) {
-    let mapping = base.mapping();
-    if base.is_lent(folio.index()) {
+/// Marks a locked and settled page of a part of the file as lent.
+fn lend(part: &Inode, folio: &LockedFolio) {
+    let mapping = part.mapping();
+    if part.is_lent(folio.index()) {
         return;
     }
     if !folio.is_uptodate() {
@@ -524,7 +596,7 @@ fn lend(base: &Inode, folio: &LockedFolio) {
         folio.zero_range(0, PAGE_SIZE);
     }
     mapping.unmap(folio.index(), 1);
-    base.stats().unmaps.add(1);
+    part.stats().unmaps.add(1);
     mapping.set_writable(folio, false);
     mapping.set_mark(folio, LENT, true);
     folio.clear_uptodate();

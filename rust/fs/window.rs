@@ -29,7 +29,10 @@ use crate::vfs::{
         IovIter,
         Kiocb, //
     },
-    folio::PAGE_SIZE,
+    folio::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     vma::MmapDesc,
     window::Window,
 };
@@ -86,8 +89,12 @@ pub(super) fn ioctl(file: &File<SnapmapFs>, cmd: u32, arg: usize) -> Result<i32>
         return Err(EINVAL);
     }
     let window = within(&file.window(), offset, length)?;
-    let view = views::get(file.inode().base(), page_of(window.start).1)?;
-    file.open_window::<Windows>(window, view)
+    let base = file.inode().base();
+    let view = match page_of(window.start) {
+        (_, 0) => base,
+        (_, shift) => views::get(base, window.start >> PAGE_SHIFT, shift)?,
+    };
+    file.open_window::<Windows>(window, view, view.origin())
 }
 
 /// The window of `length` bytes from `offset` on of the window `outer`, all of it for 0.
@@ -186,10 +193,8 @@ impl FileOperations for Windows {
         file::allocate(file, mode, start, last)
     }
 
-    fn mmap_prepare(view: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
-        let window = file.window();
-        desc.move_on(page_of(window.start).0)?;
-        mmap::prepare_window(view, file, &window, desc)
+    fn mmap_prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
+        mmap::prepare_window(inode.base(), file, &file.window(), desc, true)
     }
 
     fn ioctl(file: &File<SnapmapFs>, cmd: u32, arg: usize) -> Result<i32> {
@@ -197,12 +202,13 @@ impl FileOperations for Windows {
     }
 }
 
-/// The page after the last one that a mapping of `window` may have, counted from where pages begin for it.
-pub(super) fn pages(window: &Window) -> usize {
-    let shift = page_of(window.start).1 as u64;
+/// The page of `inode`, a file, a segment or a view, after the last one that a mapping of `window` may have.
+pub(super) fn pages(window: &Window, inode: &Inode) -> usize {
     match window.end {
         Some(end) => {
-            let pages = end.saturating_sub(shift).div_ceil(PAGE_SIZE as u64);
+            let pages = end
+                .saturating_sub(inode.origin())
+                .div_ceil(PAGE_SIZE as u64);
             usize::try_from(pages).unwrap_or(usize::MAX)
         }
         None => usize::MAX,

@@ -375,29 +375,31 @@ struct folio *snapmapfs_helper_page_folio(struct page *page)
 }
 
 /*
- * A file for the mappings of one snapshot of @file's inode. It has @file's path, or that for the mappings of the window that
- * @file is, so that /proc/PID/maps and everybody else who asks a mapping for its file sees what was mapped.
+ * A file for the mappings of one snapshot of what the file or window @file has in @mapping, the pages of which begin at the
+ * byte @origin. It has a path by which /proc/PID/maps and everybody else who asks a mapping for its file sees what was mapped.
  */
-struct file *snapmapfs_helper_snapshot_file(struct file *file, const struct file_operations *fops,
-					    void *private_data)
+struct file *snapmapfs_helper_snapshot_file(struct file *file, struct address_space *mapping,
+					    const loff_t *origin,
+					    const struct file_operations *fops, void *private_data)
 {
-	const struct snapmapfs_window_info *window = snapmapfs_helper_window_of(file->f_path.dentry);
-	struct dentry *dentry = window && window->view ? window->view : file->f_path.dentry;
+	struct dentry *dentry = snapmapfs_mapping_dentry(file, mapping, *origin);
 	struct inode *inode = file_inode(file);
 	struct file *snap;
 
+	if (IS_ERR(dentry))
+		return ERR_CAST(dentry);
 	ihold(inode);
 	snap = alloc_file_pseudo_noaccount(inode, file->f_path.mnt, "snapshot",
 					   O_RDONLY | O_LARGEFILE,
 					   fops);
 	if (IS_ERR(snap)) {
 		iput(inode);
+		dput(dentry);
 		return snap;
 	}
-	dget(dentry);
 	dput(snap->f_path.dentry);
 	snap->__f_path.dentry = dentry;
-	snap->f_mapping = file->f_mapping;
+	snap->f_mapping = mapping;
 	snap->private_data = private_data;
 	return snap;
 }

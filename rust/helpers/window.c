@@ -97,21 +97,23 @@ static struct dentry *snapmapfs_window_dentry(const struct path *path, loff_t st
 	return dentry;
 }
 
-/* The same, with the dentry for its mappings: their offsets are counted from where the first page of @mapping begins. */
+/*
+ * The same, with the dentry for its mappings: their offsets are counted from where the first page of @mapping begins, which
+ * is the byte @origin of the file.
+ */
 static struct dentry *snapmapfs_window_new(const struct path *path, loff_t start, loff_t end,
-					   struct address_space *mapping)
+					   struct address_space *mapping, loff_t origin)
 {
 	struct dentry *dentry = snapmapfs_window_dentry(path, start, end, mapping);
 	struct snapmapfs_window_info *info;
-	loff_t shift = start & ~PAGE_MASK;
 	struct dentry *view;
 
 	if (IS_ERR(dentry))
 		return dentry;
-	if (!shift && end < 0) {
+	if (!origin && end < 0) {
 		view = dget(path->dentry);
 	} else {
-		view = snapmapfs_window_dentry(path, shift, end, mapping);
+		view = snapmapfs_window_dentry(path, origin, end, mapping);
 		if (IS_ERR(view)) {
 			dput(dentry);
 			return view;
@@ -120,6 +122,28 @@ static struct dentry *snapmapfs_window_new(const struct path *path, loff_t start
 	info = dentry->d_fsdata;
 	info->view = view;
 	return dentry;
+}
+
+/* A dentry for mappings of the file or window @file that have the pages of @mapping, which begin at the byte @origin. */
+static struct dentry *snapmapfs_mapping_dentry(struct file *file, struct address_space *mapping,
+					       loff_t origin)
+{
+	const struct snapmapfs_window_info *info = snapmapfs_helper_window_of(file->f_path.dentry);
+	const struct path *path = info ? &info->path : &file->f_path;
+
+	if (!origin && (!info || info->end < 0))
+		return dget(path->dentry);
+	if (info && info->mapping == mapping) {
+		const struct snapmapfs_window_info *view;
+
+		/* remap_file_pages() maps the file of a mapping again. */
+		if (info->start == origin)
+			return dget(file->f_path.dentry);
+		view = info->view ? snapmapfs_helper_window_of(info->view) : NULL;
+		if (view && view->start == origin)
+			return dget(info->view);
+	}
+	return snapmapfs_window_dentry(path, origin, info ? info->end : -1, mapping);
 }
 
 /* May the file at @path be opened anew? As may_open(). */
@@ -143,7 +167,8 @@ static int snapmapfs_may_reopen(const struct path *path, int flags)
  * anew. Returns the descriptor.
  */
 int snapmapfs_helper_window_open(struct file *file, const loff_t *start, const loff_t *end,
-				 struct address_space *mapping, const struct file_operations *fops)
+				 struct address_space *mapping, const loff_t *origin,
+				 const struct file_operations *fops)
 {
 	const struct snapmapfs_window_info *outer = snapmapfs_helper_window_of(file->f_path.dentry);
 	const struct path *path = outer ? &outer->path : &file->f_path;
@@ -157,7 +182,7 @@ int snapmapfs_helper_window_open(struct file *file, const loff_t *start, const l
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	dentry = snapmapfs_window_new(path, *start, *end, mapping);
+	dentry = snapmapfs_window_new(path, *start, *end, mapping, *origin);
 	if (IS_ERR(dentry)) {
 		err = PTR_ERR(dentry);
 		goto put_fd;
@@ -196,28 +221,30 @@ bool snapmapfs_helper_window_reopen(struct file *file, const struct file_operati
 }
 
 /*
- * A file for the shared mappings of the window that @file is. Its offsets are those of the mapping's pages: who finds
- * the file in a mapping may use it with an offset from there, as madvise(MADV_REMOVE) does.
+ * A file for the shared mappings of the file or window @file that have the pages of @mapping, which begin at the byte
+ * @origin. Its offsets are those of the mapping's pages: who finds the file in a mapping may use it with an offset from
+ * there, as madvise(MADV_REMOVE) does.
  */
-struct file *snapmapfs_helper_window_view(struct file *file, const struct file_operations *fops)
+struct file *snapmapfs_helper_window_view(struct file *file, struct address_space *mapping,
+					  const loff_t *origin, const struct file_operations *fops)
 {
-	const struct snapmapfs_window_info *info = snapmapfs_helper_window_of(file->f_path.dentry);
-	/* remap_file_pages() maps the file of a mapping again. */
-	struct dentry *dentry = info && info->view ? info->view : file->f_path.dentry;
+	struct dentry *dentry = snapmapfs_mapping_dentry(file, mapping, *origin);
 	struct inode *inode = file_inode(file);
 	struct file *view;
 
+	if (IS_ERR(dentry))
+		return ERR_CAST(dentry);
 	ihold(inode);
 	view = alloc_file_pseudo_noaccount(inode, file->f_path.mnt, "window",
 					   file->f_flags & (O_ACCMODE | O_LARGEFILE), fops);
 	if (IS_ERR(view)) {
 		iput(inode);
+		dput(dentry);
 		return view;
 	}
-	dget(dentry);
 	dput(view->f_path.dentry);
 	view->__f_path.dentry = dentry;
-	view->f_mapping = file->f_mapping;
+	view->f_mapping = mapping;
 	/* Which has the right to write. */
 	view->private_data = get_file(file);
 	return view;

@@ -374,7 +374,7 @@ impl<F: FileSystem> New<F> {
     }
 }
 
-/// The table of an extension: its pages are made by faults and nobody else, and may be dropped when they are clean.
+/// The table of an extension: what adds pages to it makes them uptodate itself.
 const EXTENSION: bindings::address_space_operations = bindings::address_space_operations {
     dirty_folio: Some(bindings::noop_dirty_folio),
     #[cfg(CONFIG_MIGRATION)]
@@ -383,10 +383,17 @@ const EXTENSION: bindings::address_space_operations = bindings::address_space_op
 };
 
 impl<F: FileSystem> New<F> {
-    /// Sets that this is to be an extension, which has nothing but pages.
+    /// Sets that this is to be an extension, which has nothing but pages, which may be dropped when they are clean.
     pub(crate) fn set_extension_operations(&self) {
         // SAFETY: Nobody else can reach the inode yet.
         unsafe { (*self.mapping().as_ptr()).a_ops = &EXTENSION };
+    }
+
+    /// As [`New::set_extension_operations`], for one whose pages stay in memory.
+    pub(crate) fn set_segment_operations(&self) {
+        self.set_extension_operations();
+        // SAFETY: Nobody else can reach the inode yet.
+        unsafe { bindings::mapping_setup(self.mapping().as_ptr(), bindings::GFP_HIGHUSER) };
     }
 }
 

@@ -2,9 +2,9 @@
 
 //! Extension inodes: inodes that are the same file at another offset.
 //!
-//! They hang on a list of the inode that they extend, their base, and live as long as it: who refers to an extension holds
-//! a reference to the base. Nothing but a mapping of pages is ever reached through them; names, attributes and `i_rwsem`
-//! are the base's.
+//! They hang on a list of the inode that they extend, their base, or are its segments, in an array by their number, and live
+//! as long as it: who refers to an extension holds a reference to the base. Nothing but a mapping of pages is ever reached
+//! through them; names, attributes and `i_rwsem` are the base's.
 
 use super::{
     bindings,
@@ -27,6 +27,11 @@ use core::{
         Ordering, //
     },
 };
+use kernel::{
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
 
 /// The next extension of the same base; in the base, the first.
 ///
@@ -42,12 +47,35 @@ impl Link {
     }
 
     fn get(&self) -> *mut bindings::inode {
-        // Pairs with the release in `Locked::add_extension`.
+        // Pairs with the release in `Inode::add_extension`.
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// The extensions of an inode.
+/// The segments of an inode by their number.
+///
+/// # Invariants
+///
+/// Each entry is an extension with a reference that belongs to the array.
+pub(super) struct Segments(Opaque<bindings::xarray>);
+
+impl Segments {
+    /// Sets up an array without segments.
+    ///
+    /// # Safety
+    ///
+    /// `this` has to be valid for writing, and what is there must not be moved afterwards.
+    pub(super) unsafe fn init(this: *mut Self) {
+        // SAFETY: By the function's contract; the wrapper has the layout of what it wraps.
+        unsafe { bindings::segments_init(this.cast()) }
+    }
+
+    fn as_ptr(&self) -> *mut bindings::xarray {
+        self.0.get()
+    }
+}
+
+/// The extensions of an inode on its list.
 pub(crate) struct Extensions<'a, T: FileSystem>(*mut bindings::inode, PhantomData<&'a Inode<T>>);
 
 impl<'a, T: FileSystem> Iterator for Extensions<'a, T> {
@@ -72,7 +100,66 @@ impl<T: FileSystem> Inode<T> {
         unsafe { &(*self.as_ptr().cast::<WithData<T>>()).link }
     }
 
-    /// The extensions of this inode. More may be added at any time, unless it is locked.
+    fn segments(&self) -> &Segments {
+        // SAFETY: By the type invariants the inode is part of a `WithData`; `segments` is set up with it.
+        unsafe { &(*self.as_ptr().cast::<WithData<T>>()).segments }
+    }
+
+    /// The segment `number`, if there is one.
+    pub(crate) fn segment(&self, number: usize) -> Option<&Self> {
+        // SAFETY: The array is set up.
+        let found = unsafe { bindings::xa_load(self.segments().as_ptr(), number) };
+        // SAFETY: The array has a reference to it until this inode is evicted.
+        (!found.is_null()).then(|| unsafe { Self::from_raw(found.cast()) })
+    }
+
+    /// The first segment with a number from `first` to `last`, and that.
+    pub(crate) fn segment_from(&self, first: usize, last: usize) -> Option<(usize, &Self)> {
+        let mut number = first;
+        // SAFETY: The array is set up.
+        let found = unsafe {
+            bindings::xa_find(
+                self.segments().as_ptr(),
+                &mut number,
+                last,
+                bindings::SNAPMAPFS_XA_PRESENT,
+            )
+        };
+        // SAFETY: The array has a reference to it until this inode is evicted.
+        (!found.is_null()).then(|| (number, unsafe { Self::from_raw(found.cast()) }))
+    }
+
+    /// Whether there are segments.
+    #[inline]
+    pub(crate) fn has_segments(&self) -> bool {
+        // SAFETY: The array is set up, and a torn or old value is as good as an earlier or later one.
+        !unsafe { (&raw const (*self.segments().as_ptr()).xa_head).read_volatile() }.is_null()
+    }
+
+    /// Makes `inode` the segment `number` of this one, which must not be an extension itself.
+    ///
+    /// Errors: `EBUSY` if there is one already, `ENOMEM`.
+    pub(crate) fn add_segment(&self, number: usize, inode: New<T>) -> Result {
+        let raw = inode.as_ptr();
+        // SAFETY: Nobody else knows the inode yet, and what makes it known is that it is entered.
+        unsafe { (*raw).i_private = self.base().as_ptr().cast() };
+        // SAFETY: The array is set up.
+        let entered = to_result(unsafe {
+            bindings::segments_insert(self.base().segments().as_ptr(), number, raw)
+        });
+        match entered {
+            Ok(()) => {
+                // The array takes over the reference.
+                let _ = inode.into_raw();
+            }
+            // It is dropped as an inode of its own.
+            // SAFETY: It was not entered.
+            Err(_) => unsafe { (*raw).i_private = ptr::null_mut() },
+        }
+        entered
+    }
+
+    /// The extensions of this inode on its list. More may be added at any time.
     #[inline]
     pub(crate) fn extensions(&self) -> Extensions<'_, T> {
         let first = if self.is_extension() {
@@ -83,7 +170,7 @@ impl<T: FileSystem> Inode<T> {
         Extensions(first, PhantomData)
     }
 
-    /// Whether this inode has extensions. Not for one that is an extension itself.
+    /// Whether this inode has extensions on its list. Not for one that is an extension itself.
     #[inline]
     pub(crate) fn has_extensions(&self) -> bool {
         !self.link().get().is_null()
@@ -104,31 +191,35 @@ impl<T: FileSystem> Inode<T> {
         if base.is_null() {
             self
         } else {
-            // SAFETY: `add_extension` set it. References to extensions are counted in the base, so that it lives as long as
+            // SAFETY: `add_extension` or `add_segment` set it. References to extensions are counted in the base, so that it lives as long as
             // this borrow.
             unsafe { Self::from_raw(base.cast()) }
         }
     }
 }
 
-impl<T: FileSystem> Locked<T> {
-    /// Makes `inode` an extension of this one, which must not be one itself.
-    pub(crate) fn add_extension(&self, inode: New<T>) -> &Inode<T> {
+impl<T: FileSystem> Inode<T> {
+    /// Puts `inode` on the list of extensions of this one, which must not be one itself.
+    pub(crate) fn add_extension(&self, inode: New<T>) -> &Self {
         let raw = inode.into_raw();
-        // SAFETY: Nobody else knows the inode yet. The list takes over the reference, and is what makes it known. Nobody
-        // else adds to it, for this inode is locked.
-        unsafe {
+        // SAFETY: Nobody else knows the inode yet. The list takes over the reference, and is what makes it known.
+        let new: &Self = unsafe {
             (*raw).i_private = self.base().as_ptr().cast();
-            let new: &Inode<T> = Inode::from_raw(raw);
-            let first = &self.base().link().0;
-            new.link()
-                .0
-                .store(first.load(Ordering::Relaxed), Ordering::Relaxed);
-            first.store(raw, Ordering::Release);
-            Inode::from_raw(raw)
+            Self::from_raw(raw)
+        };
+        let first = &self.base().link().0;
+        let mut next = first.load(Ordering::Relaxed);
+        loop {
+            new.link().0.store(next, Ordering::Relaxed);
+            match first.compare_exchange(next, raw, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return new,
+                Err(other) => next = other,
+            }
         }
     }
+}
 
+impl<T: FileSystem> Locked<T> {
     /// Sets the size of `extension`, which is one of this inode's.
     pub(crate) fn set_extension_size(&self, extension: &Inode<T>, size: i64) {
         if ptr::eq(extension.base(), &**self) {
@@ -157,4 +248,15 @@ pub(super) unsafe fn drop_extensions<T: FileSystem>(inode: *mut bindings::inode)
             bindings::iput(extension.as_ptr());
         }
     }
+    let mut number = 0;
+    while let Some((at, segment)) = inode.segment_from(number, usize::MAX) {
+        // SAFETY: The array has a reference to it, which is given up here.
+        unsafe { bindings::iput(segment.as_ptr()) };
+        match at.checked_add(1) {
+            Some(next) => number = next,
+            None => break,
+        }
+    }
+    // SAFETY: The array is set up, and nobody uses it any more.
+    unsafe { bindings::xa_destroy(inode.segments().as_ptr()) };
 }

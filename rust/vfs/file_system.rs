@@ -61,6 +61,9 @@ pub(crate) trait FileSystem: Sized + 'static {
     /// Initialises the data of a superblock.
     fn super_data(options: &Self::Options) -> impl PinInit<Self::SuperData, Error>;
 
+    /// The most bytes that a file can have.
+    fn max_file_size(data: &Self::SuperData) -> i64;
+
     /// The files in the directory `/sys/fs/NAME/MAJOR:MINOR` of a superblock.
     const ATTRIBUTES: &'static [sysfs::Attribute];
 

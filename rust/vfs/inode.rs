@@ -13,7 +13,7 @@ use super::{
     dentry::{Dentry, Entry, Target, Tmpfile, Victim},
     dir::Entries,
     errno::Errno,
-    extension::{self, Link},
+    extension::{self, Link, Segments},
     file_system::Registration,
     idmap::{Kgid, Kuid, MntIdmap},
     super_block::SuperBlock,
@@ -65,6 +65,7 @@ pub(super) struct WithData<T: FileSystem> {
     inode: Opaque<bindings::inode>,
     entries: Entries,
     pub(super) link: Link,
+    pub(super) segments: Segments,
     data: T::InodeData,
 }
 
@@ -1007,6 +1008,7 @@ pub(super) unsafe extern "C" fn alloc_inode_callback<T: FileSystem>(
     unsafe {
         Entries::init(&raw mut (*container).entries);
         (&raw mut (*container).link).write(Link::end());
+        Segments::init(&raw mut (*container).segments);
     }
     // SAFETY: As above.
     let result = unsafe { T::inode_data().__pinned_init(&raw mut (*container).data) };

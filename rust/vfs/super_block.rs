@@ -140,7 +140,6 @@ pub(super) unsafe extern "C" fn fill_super_callback<T: FileSystem>(
         // SAFETY: The superblock is new and locked by the caller. The tables are never freed.
         unsafe {
             (*sb).s_fs_info = info.into_foreign();
-            (*sb).s_maxbytes = bindings::MAX_LFS_FILESIZE;
             (*sb).s_blocksize = bindings::PAGE_SIZE as c_ulong;
             (*sb).s_blocksize_bits = bindings::PAGE_SHIFT as u8;
             (*sb).s_magic = T::MAGIC as c_ulong;
@@ -152,6 +151,8 @@ pub(super) unsafe extern "C" fn fill_super_callback<T: FileSystem>(
             // A name that is not there need not be remembered: looking it up again costs nothing.
             (*sb).s_d_flags |= bindings::DCACHE_DONTCACHE;
             bindings::super_set_random_uuid(sb);
+            let data = SuperBlock::<T>::from_raw(sb).data();
+            (*sb).s_maxbytes = T::max_file_size(data);
         }
         // INVARIANT: The data has just been set; `kill_super_callback` takes it away when nobody can get at it.
         // SAFETY: The superblock is set up, and alive during the call.

@@ -594,12 +594,10 @@ impl MmapDesc {
         unsafe { (*self.0.get()).vm_ops = &SharedOps::<T>::VM };
     }
 
-    /// Moves it `pages` pages on in the file. `EOVERFLOW` if it does not end within what a file can have then.
-    pub(crate) fn move_on(&mut self, pages: usize) -> Result {
-        let (first, end) = self.pages();
-        let first = first.checked_add(pages).ok_or(EOVERFLOW)?;
-        let end = end.checked_add(pages).ok_or(EOVERFLOW)?;
-        if end > bindings::MAX_LFS_PAGES {
+    /// Lets it begin with the page `first`. `EOVERFLOW` if the number of the last one is too large then.
+    pub(crate) fn set_first(&mut self, first: usize) -> Result {
+        let (old, end) = self.pages();
+        if first.checked_add(end.saturating_sub(old)).is_none() {
             return Err(EOVERFLOW);
         }
         // SAFETY: The descriptor is valid.
@@ -607,19 +605,37 @@ impl MmapDesc {
         Ok(())
     }
 
-    /// Makes it a shared mapping of the window that its file is, by way of another file, whose offsets are those of the
-    /// pages.
+    /// Makes it a mapping of the live file whose pages the filesystem finds by itself.
+    pub(crate) fn set_found<T: WindowMapping>(&mut self) {
+        // SAFETY: The descriptor is valid.
+        unsafe { (*self.0.get()).vm_ops = &WindowOps::<T>::VM };
+    }
+
+    /// Makes it a shared mapping of the file or window that its file is, by way of another file, whose offsets are those of
+    /// the pages: they are those of `inode`, and begin at the byte `origin`.
     ///
     /// `ENODEV` if a stacking filesystem maps it, which would not know what to do with that file; `ENOMEM`.
-    pub(crate) fn set_window<T: WindowMapping, W: FileOperations<Fs = T::Fs>>(&mut self) -> Result {
+    pub(crate) fn set_window<T: WindowMapping, W: FileOperations<Fs = T::Fs>>(
+        &mut self,
+        inode: &Inode<T::Fs>,
+        origin: u64,
+    ) -> Result {
+        let origin = i64::try_from(origin)?;
         // SAFETY: The descriptor is valid.
         let file = unsafe { (*self.0.get()).file };
         // SAFETY: A mapping that is being made has an open file.
         if unsafe { bindings::file_is_backing(file) } {
             return Err(ENODEV);
         }
-        // SAFETY: The file is open, and the table one for windows.
-        let view = from_err_ptr(unsafe { bindings::window_view(file, FileOps::<W>::table()) })?;
+        // SAFETY: The file is open, the mapping one of its inode or of an extension of that, and the table one for windows.
+        let view = from_err_ptr(unsafe {
+            bindings::window_view(
+                file,
+                inode.mapping().as_ptr(),
+                &origin,
+                FileOps::<W>::table(),
+            )
+        })?;
         // SAFETY: The descriptor is valid; it takes over the reference to the file.
         unsafe {
             (*self.0.get()).vm_file = view;
@@ -629,14 +645,28 @@ impl MmapDesc {
     }
 
     /// Makes it a mapping of `snapshot`, by giving it a file of its own: so it is never merged with a mapping of another
-    /// instant, and counts the snapshot's users by itself, through fork, split and mremap.
+    /// instant, and counts the snapshot's users by itself, through fork, split and mremap. It is one of `inode`, the pages of
+    /// which begin at the byte `origin` of the file.
     ///
     /// `ENOMEM`; the snapshot is released then as if it had been mapped.
-    pub(crate) fn set_private<T: PrivateMapping>(&mut self, snapshot: Arc<T::Snapshot>) -> Result {
+    pub(crate) fn set_private<T: PrivateMapping>(
+        &mut self,
+        inode: &Inode<T::Fs>,
+        origin: u64,
+        snapshot: Arc<T::Snapshot>,
+    ) -> Result {
+        let origin = i64::try_from(origin).unwrap_or(i64::MAX);
         let data = snapshot.into_foreign();
-        // SAFETY: The descriptor is valid, and its file is an open one of `T::Fs`.
+        // SAFETY: The descriptor is valid, its file is an open one of `T::Fs`, and the mapping one of its inode or of an
+        // extension of that.
         let file = from_err_ptr(unsafe {
-            bindings::snapshot_file((*self.0.get()).file, &T::tables().file, data.cast())
+            bindings::snapshot_file(
+                (*self.0.get()).file,
+                inode.mapping().as_ptr(),
+                &origin,
+                &T::tables().file,
+                data.cast(),
+            )
         });
         match file {
             Ok(file) => {
@@ -657,8 +687,6 @@ impl MmapDesc {
             Err(err) => {
                 // SAFETY: The pointer is from `into_foreign` above, and nobody got it.
                 let snapshot = unsafe { <Arc<T::Snapshot> as ForeignOwnable>::from_foreign(data) };
-                // SAFETY: As above, and the inode is of `T::Fs`.
-                let inode = unsafe { Inode::from_raw((*(*(*self.0.get()).file).f_mapping).host) };
                 T::release(inode, snapshot);
                 Err(err)
             }

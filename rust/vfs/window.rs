@@ -71,16 +71,18 @@ impl<F: FileSystem> File<F> {
     }
 
     /// Opens `window` on the file that this is open on, or is a window of, with the flags that this has. Its mappings have
-    /// the pages of `view`, which are as many bytes ahead of those of a page as the window's start is. Returns the new
-    /// descriptor, which is closed on exec.
+    /// the pages of `view`, as a rule, which begin at the byte `origin` of the file, and as many bytes ahead of those of a
+    /// page as the window's start is. Returns the new descriptor, which is closed on exec.
     ///
     /// Errors: those of opening the file anew; `EMFILE`, `ENOMEM`.
     pub(crate) fn open_window<T: FileOperations<Fs = F>>(
         &self,
         window: Window,
         view: &Inode<F>,
+        origin: u64,
     ) -> Result<c_int> {
         let start = i64::try_from(window.start)?;
+        let origin = i64::try_from(origin)?;
         let end = match window.end {
             Some(end) => i64::try_from(end)?,
             None => -1,
@@ -93,6 +95,7 @@ impl<F: FileSystem> File<F> {
                 &start,
                 &end,
                 view.mapping().as_ptr(),
+                &origin,
                 FileOps::<T>::table(),
             )
         };

@@ -22,9 +22,10 @@ import tempfile
 import threading
 import time
 
-# What a machine may take to boot, and a stuck test beyond its own limit.
-BOOT_SECONDS = 240
-GRACE_SECONDS = 60
+# What a machine may take to boot where much else is going on, and a stuck test beyond
+# its own limit.
+BOOT_SECONDS = 600
+GRACE_SECONDS = 120
 # For one program; a comment line `timeout: SECONDS` in its head overrides it.
 TEST_SECONDS = 240
 
@@ -239,6 +240,7 @@ class Machine:
         self.tests = tests
         self.report = report
         self.mark = f"@{secrets.token_hex(4)}"
+        self.boot = BOOT_SECONDS * args.slow
         self.grace = GRACE_SECONDS * args.slow
         self.complaints = 0
         self.kernel_log = []
@@ -257,7 +259,7 @@ class Machine:
             if args.control
             else "SNAP_DIR=/mnt/snap PEER_DIR=/mnt/tmpfs SNAP_FSTYPE=snapmapfs"
         )
-        limit = BOOT_SECONDS + sum(test.seconds + self.grace for test in tests)
+        limit = self.boot + sum(test.seconds + self.grace for test in tests)
         self.command = [
             *args.vm.split(), "--timeout", str(limit), "--log", self.log, "--add", add,
             *options.split(), "--",
@@ -283,7 +285,8 @@ class Machine:
         Machine.running.add(self)
         self.process = process
         threading.Thread(target=read, daemon=True).start()
-        deadline = time.monotonic() + BOOT_SECONDS
+        started = time.monotonic()
+        deadline = started + self.boot
         try:
             while True:
                 try:
@@ -328,7 +331,10 @@ class Machine:
         elif len(left) == len(self.tests):
             # The machine is of no use at all: do not try again.
             names = ", ".join(test.name for test in left)
-            self.report.fail("vm", f"no machine for {names}", self.stderr_tail())
+            seconds = time.monotonic() - started
+            self.report.fail(
+                "vm", f"no machine after {seconds:.0f} s for {names}", self.stderr_tail()
+            )
             return []
         elif status and not self.complaints:
             self.report.fail("dmesg", "the machine ended badly", self.stderr_tail())

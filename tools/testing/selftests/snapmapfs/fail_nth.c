@@ -529,21 +529,26 @@ static long op_write_shifted(void)
 	return pwrite(w.fd, w.map[2] + 1, 3 * page_size, 0);
 }
 
+/* Nothing of this call is left for the next one. Keeps errno. */
+static void drain(void)
+{
+	int err = errno;
+	char buf[4096];
+
+	while (read(w.pipe[0], buf, sizeof(buf)) > 0)
+		;
+	errno = err;
+}
+
 static long op_splice(void)
 {
-	char drain[4096];
 	off_t off = 3 * page_size - 5;
 	long n = write(w.pipe[1], w.buf, 2000);
 
 	if (n > 0)
 		n = splice(w.pipe[0], NULL, w.fd, &off, n, SPLICE_F_NONBLOCK);
-	if (n < 0) {
-		int err = errno;
-
-		while (read(w.pipe[0], drain, sizeof(drain)) > 0)
-			;
-		errno = err;
-	}
+	if (n < 0)
+		drain();
 	return n;
 }
 
@@ -551,12 +556,8 @@ static long op_splice_out(void)
 {
 	off_t off = page_size;
 	long n = splice(w.fd, &off, w.pipe[1], NULL, 2 * page_size, SPLICE_F_NONBLOCK);
-	char drain[4096];
-	int err = errno;
 
-	while (read(w.pipe[0], drain, sizeof(drain)) > 0)
-		;
-	errno = err;
+	drain();
 	return n;
 }
 
@@ -579,18 +580,12 @@ static long op_vmsplice(void)
 {
 	struct iovec iov = { w.map[0], 2 * page_size };
 	off_t off = page_size;
-	char drain[4096];
 	long n = vmsplice(w.pipe[1], &iov, 1, SPLICE_F_NONBLOCK);
 
 	if (n > 0)
 		n = splice(w.pipe[0], NULL, w.fd, &off, n, SPLICE_F_NONBLOCK);
-	if (n < 0) {
-		int err = errno;
-
-		while (read(w.pipe[0], drain, sizeof(drain)) > 0)
-			;
-		errno = err;
-	}
+	if (n < 0)
+		drain();
 	return n;
 }
 

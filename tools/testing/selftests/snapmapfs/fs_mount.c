@@ -311,6 +311,39 @@ TEST_F(mounts, private_option)
 	EXPECT_FALSE(shows(self->m, "private", "live"));
 }
 
+TEST_F(mounts, segment_option)
+{
+	static const char * const bad[] = {
+		"segment", "segment=", "segment=0", "segment=x", "segment=2k", "segment=1",
+		"segment=5000", "segment=12k", "segment=64k ", "segment=-4096",
+		"segment=16e", "segment=18446744073709551616", "segment=1%%",
+	};
+	size_t i;
+
+	if (fs_is_tmpfs()) {
+		ASSERT_ERRNO(EINVAL, do_mount(variant->fsopen, "segment=64k"));
+		SKIP(return, "tmpfs has no segment=");
+	}
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		ASSERT_ERRNO(EINVAL, do_mount(variant->fsopen, bad[i]));
+	ASSERT_EQ(0, do_mount(variant->fsopen, "segment=65536,size=1m"));
+	EXPECT_TRUE(shows(self->m, "segment", "64k"));
+	/* For good. */
+	ASSERT_ERRNO(EINVAL, do_remount(variant->fsopen, "segment=32k"));
+	ASSERT_ERRNO(EINVAL, do_remount(variant->fsopen, "segment=32k,size=2m"));
+	EXPECT_EQ(1 << 20, limit());
+	ASSERT_EQ(0, do_remount(variant->fsopen, "segment=64k,size=2m"));
+	EXPECT_EQ(2 << 20, limit());
+	EXPECT_TRUE(shows(self->m, "segment", "64k"));
+	ASSERT_EQ(0, umount("m"));
+	ASSERT_EQ(0, do_mount(variant->fsopen, "segment=4k"));
+	EXPECT_TRUE(shows(self->m, "segment", "4k"));
+	ASSERT_EQ(0, umount("m"));
+	ASSERT_EQ(0, do_mount(variant->fsopen, ""));
+	EXPECT_EQ(NULL, shown(self->m, "segment"));
+	ASSERT_ERRNO(EINVAL, do_remount(variant->fsopen, "segment=64k"));
+}
+
 TEST_F(mounts, refused)
 {
 	/* tmpfs is more generous with some. */

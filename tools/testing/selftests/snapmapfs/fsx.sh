@@ -11,7 +11,7 @@
 fsx=$(cd "$(dirname "$0")" && pwd)/fsx
 dir=${SNAP_DIR:-/mnt/snap}/fsx.$$
 # 4 kinds of 5 results of 4 runs at a time; fewer where the kernel is slow.
-operations=$((2500 / ${SNAP_SLOW:-1}))
+operations=$((${FSX_OPERATIONS:-2500} / ${SNAP_SLOW:-1}))
 
 echo "TAP version 13"
 if [ ! -x "$fsx" ]; then

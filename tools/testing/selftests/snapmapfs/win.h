@@ -35,4 +35,25 @@ static inline ssize_t shows_not(int fd, ssize_t pos, unsigned int gen, ssize_t o
 	return ret;
 }
 
+/* Where windows begin. */
+#define WIN_VARIANT(fixture, name, p, s)	\
+	FIXTURE_VARIANT_ADD(fixture, name)	\
+	{					\
+		.pages = p,			\
+		.shift = s,			\
+	}
+
+#define WIN_VARIANTS(fixture)			\
+	FIXTURE_VARIANT(fixture)		\
+	{					\
+		int pages;			\
+		int shift;			\
+	};					\
+	WIN_VARIANT(fixture, at_0, 0, 0);	\
+	WIN_VARIANT(fixture, at_a_page, 2, 0);	\
+	WIN_VARIANT(fixture, at_512, 2, 512);	\
+	WIN_VARIANT(fixture, at_1024, 0, 1024);	\
+	WIN_VARIANT(fixture, at_2048, 1, 2048);	\
+	WIN_VARIANT(fixture, at_3584, 0, 3584)
+
 #endif /* WIN_H */

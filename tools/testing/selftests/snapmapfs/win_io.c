@@ -16,25 +16,7 @@ FIXTURE(io)
 	int part;	/* three pages */
 };
 
-FIXTURE_VARIANT(io)
-{
-	int pages;
-	int shift;
-};
-
-#define VARIANT(name, p, s)			\
-	FIXTURE_VARIANT_ADD(io, name)		\
-	{					\
-		.pages = p,			\
-		.shift = s,			\
-	}
-
-VARIANT(at_0, 0, 0);
-VARIANT(at_a_page, 2, 0);
-VARIANT(at_512, 2, 512);
-VARIANT(at_1024, 0, 1024);
-VARIANT(at_2048, 1, 2048);
-VARIANT(at_3584, 2, 3584);
+WIN_VARIANTS(io);
 
 FIXTURE_SETUP(io)
 {

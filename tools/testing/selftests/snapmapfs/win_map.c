@@ -18,25 +18,7 @@ FIXTURE(mapping)
 	int part;	/* three pages */
 };
 
-FIXTURE_VARIANT(mapping)
-{
-	int pages;
-	int shift;
-};
-
-#define VARIANT(name, p, s)			\
-	FIXTURE_VARIANT_ADD(mapping, name)		\
-	{					\
-		.pages = p,			\
-		.shift = s,			\
-	}
-
-VARIANT(at_0, 0, 0);
-VARIANT(at_a_page, 2, 0);
-VARIANT(at_512, 2, 512);
-VARIANT(at_1024, 0, 1024);
-VARIANT(at_2048, 1, 2048);
-VARIANT(at_3584, 0, 3584);
+WIN_VARIANTS(mapping);
 
 FIXTURE_SETUP(mapping)
 {
