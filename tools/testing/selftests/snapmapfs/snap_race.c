@@ -503,7 +503,7 @@ TEST_F(race, splits_and_write)
  * hardly ever meet in, is met in some of the rounds.
  */
 #define STOP_PAGES	6
-#define STOP_ROUNDS	20	/* at least so many have to be stopped in */
+#define STOP_ROUNDS	5	/* at least so many have to be stopped in */
 
 struct stop {
 	struct race *r;
