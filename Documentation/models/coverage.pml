@@ -5,7 +5,7 @@
  *
  * Modelled are Snapshots::preserve(), refresh(), refresh_all(), trim(), release()
  * and take() of rust/fs/snapshots.rs, and claim(), file(), mark_stale(),
- * begin_refresh(), see(), end_refresh(), drain(), disown() and pass_on() of
+ * begin_refresh(), see(), end_refresh(), drain(), strip(), disown() and pass_on() of
  * rust/snapshot/store.rs. A statement between d_step { and } is what is done with
  * the store's lock held. Page tables and folio locks are in snapmap.pml: here a
  * page is changed by one process, which stands for the holder of its folio lock.
@@ -45,6 +45,8 @@ byte vma[NV];
 byte i_mmap_readers;
 /* References to the vm_file of each snapshot. */
 byte users[NS];
+/* Snapshot::split: whether one of its mappings was ever cut. */
+bool split[NS];
 
 /* The store: snapshots, newest ones and the same epoch's older ones first. */
 bool live[NS];
@@ -62,6 +64,8 @@ byte lo[NVER];
 byte kept[NVER];	/* contents */
 byte owner[NVER];
 bool looked_at[NVER];	/* on the list Live::kept, not Live::head */
+bool stripped[NVER];	/* its page was freed, the entry stays */
+#define GONE	255	/* what it shows */
 byte count;
 
 byte filing;
@@ -111,7 +115,7 @@ hidden byte i, j, k, n, w;
 	od;						\
 	i = 0
 
-/* R1: with nothing under way, each version is one that a mapping needs; and somebody owns it. */
+/* R1: with nothing under way, each page kept is one that a mapping needs; and somebody owns it. */
 #define CHECK_KEPT					\
 	i = 0;						\
 	w = 0;						\
@@ -120,6 +124,7 @@ hidden byte i, j, k, n, w;
 		if					\
 		:: there[i] ->				\
 			w++;				\
+			assert(stripped[i] == (kept[i] == GONE));	\
 			assert(live[owner[i]] && at[owner[i]] > lo[i] &&	\
 			       at[owner[i]] <= i % NE + 1);	\
 			assert(!looked_at[i]);		\
@@ -128,7 +133,7 @@ hidden byte i, j, k, n, w;
 			do				\
 			:: j < NV ->			\
 				if			\
-				:: live[SNAP(j)] && (vma[j] & BIT(i / NE)) &&	\
+				:: live[SNAP(j)] && (vma[j] & cov[SNAP(j)] & BIT(i / NE)) &&	\
 				   at[SNAP(j)] > lo[i] && at[SNAP(j)] <= i % NE + 1 ->	\
 					n = 1		\
 				:: else			\
@@ -136,7 +141,8 @@ hidden byte i, j, k, n, w;
 				j++			\
 			:: else -> break		\
 			od;				\
-			assert(n)			\
+			/* Who needs nothing has nothing; an empty entry is no page. */	\
+			assert(n != stripped[i])	\
 		:: else					\
 		fi;					\
 		i++					\
@@ -316,6 +322,7 @@ again:
 				kept[VER(p, epoch)] = content[p];
 				owner[VER(p, epoch)] = o;
 				looked_at[VER(p, epoch)] = false;
+				stripped[VER(p, epoch)] = false;
 				count++
 			:: else
 			fi
@@ -341,30 +348,34 @@ settled:
 	od
 }
 
+/* w = Store::heir() of the version x, or NS. */
+#define FIND_HEIR(x)					\
+	w = NS;						\
+	j = 0;						\
+	do						\
+	:: j < NS ->					\
+		if					\
+		:: live[j] && !dying[j] && (HEIR(j, x)) &&	\
+		   at[j] > lo[x] && at[j] <= (x) % NE + 1 ->	\
+			w = j				\
+		:: else					\
+		fi;					\
+		j++					\
+	:: else -> break				\
+	od
+
 /* The version x passes from snapshot s to itself, another one, or nobody: Store::pass_on(). */
 #define PASS_ON(s, x)					\
 	if						\
 	:: !dying[s] && (cov[s] & BIT((x) / NE)) ->	\
 		looked_at[x] = true			\
 	:: else ->					\
-		w = NS;					\
-		j = 0;					\
-		do					\
-		:: j < NS ->				\
-			if				\
-			:: live[j] && !dying[j] && (HEIR(j, x)) &&	\
-			   at[j] > lo[x] && at[j] <= (x) % NE + 1 ->	\
-				w = j			\
-			:: else				\
-			fi;				\
-			j++				\
-		:: else -> break			\
-		od;					\
+		FIND_HEIR(x);				\
 		if					\
 		:: w < NS NO_HEIR -> owner[x] = w; looked_at[x] = false	\
 		:: else ->				\
 			there[x] = false; lo[x] = 0; kept[x] = 0; owner[x] = 0;	\
-			looked_at[x] = false;		\
+			looked_at[x] = false; stripped[x] = false;	\
 			count--				\
 		fi;					\
 		CHECK_SHOWN				\
@@ -419,6 +430,49 @@ inline disown()
 	x = 0
 }
 
+#ifdef STRIP_COVERED
+#define STRIP_IF(x)
+#else
+#define STRIP_IF(x)	&& !(cov[s] & BIT((x) / NE))
+#endif
+#ifdef STRIP_SHARED
+#define STRIP_HEIR	&& false
+#else
+#define STRIP_HEIR
+#endif
+
+/* Store::strip() for the pages of sub, in batches: shared = whether others need any of them. */
+inline strip()
+{
+	v = 0;
+	do
+	:: v < NP ->
+		d_step {
+			x = VER(v, at[s]);
+			do
+			:: x < VER(v, NE) && !there[x] -> x++
+			:: else -> break
+			od;
+			if
+			:: (sub & BIT(v)) && there[x] && lo[x] < at[s] STRIP_IF(x) ->
+				FIND_HEIR(x);
+				if
+				:: w < NS STRIP_HEIR -> shared = true
+				:: else ->
+					stripped[x] = true;
+					kept[x] = GONE;
+					CHECK_SHOWN
+				fi
+			:: else
+			fi;
+			x = 0;
+			v++
+		}
+	:: else -> break
+	od;
+	v = 0
+}
+
 /* snapshots::release() */
 inline release()
 {
@@ -430,7 +484,7 @@ inline release()
 		:: x < NVER -> PASS_ON(s, x)
 		:: else ->
 			live[s] = false; dying[s] = false; stale[s] = false;
-			cov[s] = 0; seeing[s] = false; seen[s] = 0; always[s] = 0
+			cov[s] = 0; seeing[s] = false; seen[s] = 0; always[s] = 0; split[s] = false
 		fi;
 		newest = 0;
 		i = 0;
@@ -467,6 +521,12 @@ inline release()
 	:: else -> break				\
 	od
 
+#ifdef SPLIT_ASKED_FIRST
+#define ASK_SPLIT	whole
+#else
+#define ASK_SPLIT	!split[s]
+#endif
+
 #ifdef FILING_NOT_ASKED
 #define NO_FILING
 #else
@@ -481,16 +541,22 @@ inline trim()
 #endif
 	d_step {
 		if
-		:: live[s] && !dying[s] -> stale[s] = true
-		:: else
-		fi;
-		early = count == 0 NO_FILING;
-		/* Who files a version is not left to see to it alone (L3). */
-		assert(!early || filing == 0);
+		:: ASK_SPLIT ->
+			/* What is left is whole. */
+			early = true
+		:: else ->
+			if
+			:: live[s] && !dying[s] -> stale[s] = true
+			:: else
+			fi;
+			early = count == 0 NO_FILING;
+			/* Who files a version is not left to see to it alone (L3). */
+			assert(!early || filing == 0);
 #ifndef LOST_BEFORE
-		ANY(s);
-		lost = n
+			ANY(s);
+			lost = n
 #endif
+		fi
 	};
 	if
 	:: early
@@ -531,31 +597,57 @@ inline trim()
 #ifndef LATE_PUBLISH
 		i_mmap_readers--;
 #endif
+#ifdef SPLIT_CLEARED
+		/* All that is lost is known now. */
+		split[s] = false;
+#endif
+		if
+#ifndef NO_STRIP
+		:: lost -> strip()
+#endif
+		:: else
+		fi;
 		if
 #ifndef NO_DISOWN
-		:: lost -> disown()
+		:: shared -> disown()
 #endif
 		:: else
 		fi
 	fi;
-	d_step { early = false; lost = false }
+	d_step { early = false; lost = false; shared = false }
 }
+
+#ifdef SPLIT_UNSEEN
+#define NO_SPLIT	&& false
+#else
+#define NO_SPLIT
+#endif
 
 /* A process that unmaps its mapping m, a part or all of it, or maps a part of it again by a growing mremap(). */
 proctype unmapper(byte m)
 {
 	byte s, v, x, sub, mine, left = UNMAPS;
-	bool early, lost;
+	bool early, lost, shared, whole;
 
 	s = SNAP(m);
 	do
 	:: left > 0 && vma[m] ->
-		/* Which pages. */
-		if
-		:: vma[m] & 1 -> sub = 1
-		:: vma[m] & 2 -> sub = 2
-		:: vma[m] == ALL -> sub = ALL
-		fi;
+		atomic {
+			/* Which pages. */
+			if
+			:: vma[m] & 1 -> sub = 1
+			:: vma[m] & 2 -> sub = 2
+			:: vma[m] == ALL -> sub = ALL
+			fi;
+			/* vm_ops->may_split */
+			if
+			:: sub != vma[m] NO_SPLIT -> split[s] = true
+			:: else
+			fi;
+#ifdef SPLIT_ASKED_FIRST
+			whole = !split[s]
+#endif
+		};
 		/* Out of i_mmap. Of what is cut in two each part has the file. */
 		atomic {
 			i_mmap_readers == 0 ->

@@ -6,6 +6,7 @@
 #include "snap.h"
 
 #include <linux/falloc.h>
+#include <semaphore.h>
 
 #define PAGES	12
 #define READERS	3
@@ -491,6 +492,231 @@ TEST_F(race, splits_and_write)
 		}
 	}
 	settle(_metadata, r, thread);
+}
+
+/*
+ * Stopped anywhere
+ *
+ * Two threads on one processor. One has priority, and wakes up at any time: the
+ * other stops wherever it is in the kernel, and goes on when the first has done all
+ * that it wants to. So even a window of a few instructions, which two processors
+ * hardly ever meet in, is met in some of the rounds.
+ */
+#define STOP_PAGES	6
+#define STOP_ROUNDS	5	/* at least so many have to be stopped in */
+
+struct stop {
+	struct race *r;
+	sem_t go, done;
+	unsigned int seed;
+	long span_ns;			/* what takes so long is stopped */
+	int at;				/* page that the other one is at, or -1 */
+	long stopped;
+	void (*act)(struct stop *s);	/* with priority */
+};
+
+static void stop_at(struct stop *s, int page)
+{
+	__atomic_store_n(&s->at, page, __ATOMIC_RELAXED);
+}
+
+static void *stopper(void *arg)
+{
+	struct stop *s = arg;
+
+	for (;;) {
+		struct timespec ts = {};
+
+		sem_wait(&s->go);
+		if (stopped(s->r))
+			return NULL;
+		ts.tv_nsec = s->span_ns / 1000 * (next(&s->seed) % 1250);
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+		s->stopped += __atomic_load_n(&s->at, __ATOMIC_RELAXED) >= 0;
+		s->act(s);
+		sem_post(&s->done);
+	}
+}
+
+static void stop_change(struct stop *s)
+{
+	s->r->change(s->r, s->r->base + 1);
+}
+
+static long load_word(const char *p)
+{
+	return __atomic_load_n((const long *)p, __ATOMIC_RELAXED);
+}
+
+static void store_word(char *p, long value)
+{
+	__atomic_store_n((long *)p, value, __ATOMIC_RELAXED);
+}
+
+/*
+ * Each page comes by a fault of its own: for a store there is no fault-around. In
+ * every fourth round it is loads, with fault-around.
+ */
+static void stop_look(struct stop *s)
+{
+	struct race *r = s->r;
+	int i;
+
+	for (i = 0; i < STOP_PAGES; i++) {
+		char *page = r->s.map + i * page_size;
+
+		stop_at(s, i);
+		if (r->base / 10 % 4 && write_byte_or_sigbus(page + 64, r->base) == BUS)
+			judge(r, BUS);
+		judge(r, load_word(page));
+	}
+	stop_at(s, -1);
+}
+
+/* Some are loaded, with those around, others stored into. */
+static void stop_look_on(struct stop *s)
+{
+	struct race *r = s->r;
+	int i;
+
+	for (i = 0; i < STOP_PAGES; i++) {
+		char *page = r->s.map + (i * 5 + s->seed) % STOP_PAGES * page_size;
+
+		if (s->seed & 64 && write_byte_or_sigbus(page + 64, r->base) == BUS)
+			judge(r, BUS);
+		judge(r, load_word(page));
+	}
+}
+
+static void stop_write(struct race *r, long n)
+{
+	int i;
+
+	for (i = 0; i < STOP_PAGES; i++)
+		r->failed |= !seq_write(r->s.fd, i, n);
+}
+
+static void stop_truncate(struct race *r, long n)
+{
+	r->failed |= !!ftruncate(r->s.fd, 0);
+	r->failed |= !!ftruncate(r->s.fd, STOP_PAGES * page_size);
+}
+
+static void stop_punch(struct race *r, long n)
+{
+	r->failed |= !!fallocate(r->s.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+				 STOP_PAGES * page_size);
+}
+
+static void stop_store(struct race *r, long n)
+{
+	char *map = map_shared(r->s.fd, 0, STOP_PAGES * page_size);
+	int i;
+
+	for (i = 0; i < STOP_PAGES; i++)
+		store_word(map + i * page_size, n);
+	munmap(map, STOP_PAGES * page_size);
+}
+
+static void stop_to_change(struct stop *s)
+{
+	stop_at(s, 0);
+	stop_change(s);
+	stop_at(s, -1);
+}
+
+/* @act by the thread with priority, while the other does @slow. */
+static void stop(struct __test_metadata *_metadata, struct race *r,
+		 void (*change)(struct race *r, long n), void (*act)(struct stop *s),
+		 void (*slow)(struct stop *s))
+{
+	struct stop s = { .r = r, .act = act, .seed = 1, .at = -1 };
+	struct sched_param priority = { .sched_priority = 1 };
+	long end = now_ms() + stress_ms();
+	cpu_set_t cpu;
+	pthread_t thread;
+	int i, k;
+
+	CPU_ZERO(&cpu);
+	CPU_SET(0, &cpu);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpu), &cpu));
+	r->change = change;
+	r->s.len = STOP_PAGES * page_size;
+	ASSERT_EQ(0, sem_init(&s.go, 0, 0));
+	ASSERT_EQ(0, sem_init(&s.done, 0, 0));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, stopper, &s));
+	ASSERT_EQ(0, pthread_setschedparam(thread, SCHED_FIFO, &priority));
+	for (i = 0; i < 20000 && (s.stopped < STOP_ROUNDS || now_ms() < end); i++) {
+		long from;
+
+		r->base = 10 * (i + 1);
+		stop_write(r, r->base);
+		r->s.map = mmap(NULL, r->s.len, PROT_READ | PROT_WRITE, MAP_PRIVATE,
+				r->s.fd, 0);
+		ASSERT_TRUE(mapped(r->s.map));
+		/* The first rounds show how long it takes. */
+		if (i >= 3)
+			ASSERT_EQ(0, sem_post(&s.go));
+		from = now_us();
+		slow(&s);
+		from = (now_us() - from) * 1000;
+		if (i < 3)
+			s.span_ns = s.span_ns && s.span_ns < from ? s.span_ns : from;
+		else
+			ASSERT_EQ(0, sem_wait(&s.done));
+		for (k = 0; k < STOP_PAGES; k++)
+			judge(r, load_word(r->s.map + k * page_size));
+		ASSERT_EQ(0, r->wrong) {
+			TH_LOG("in round %d, of which %ld were stopped", i, s.stopped);
+		}
+		ASSERT_FALSE(r->failed);
+		ASSERT_EQ(0, munmap(r->s.map, r->s.len));
+	}
+	TH_LOG("%ld of %d rounds were stopped", s.stopped, i);
+	ASSERT_LE(STOP_ROUNDS, s.stopped);
+	__atomic_store_n(&r->stop, true, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, sem_post(&s.go));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+}
+
+TEST_F(race, fault_stopped_by_write)
+{
+	stop(_metadata, &self->r, stop_write, stop_change, stop_look);
+}
+
+TEST_F(race, fault_stopped_by_truncate)
+{
+	stop(_metadata, &self->r, stop_truncate, stop_change, stop_look);
+}
+
+TEST_F(race, fault_stopped_by_punch)
+{
+	stop(_metadata, &self->r, stop_punch, stop_change, stop_look);
+}
+
+TEST_F(race, fault_stopped_by_stores)
+{
+	stop(_metadata, &self->r, stop_store, stop_change, stop_look);
+}
+
+TEST_F(race, write_stopped_by_faults)
+{
+	stop(_metadata, &self->r, stop_write, stop_look_on, stop_to_change);
+}
+
+TEST_F(race, truncate_stopped_by_faults)
+{
+	stop(_metadata, &self->r, stop_truncate, stop_look_on, stop_to_change);
+}
+
+TEST_F(race, punch_stopped_by_faults)
+{
+	stop(_metadata, &self->r, stop_punch, stop_look_on, stop_to_change);
+}
+
+TEST_F(race, stores_stopped_by_faults)
+{
+	stop(_metadata, &self->r, stop_store, stop_look_on, stop_to_change);
 }
 
 TEST_HARNESS_MAIN

@@ -451,6 +451,22 @@ static long get_file(const char *path)
 	return atol(text);
 }
 
+/* The number behind @key in a file of keys and numbers. */
+static long get_key(const char *path, const char *key)
+{
+	char line[128];
+	size_t len = strlen(key);
+	long n = -1;
+	FILE *file = fopen(path, "r");
+
+	while (file && fgets(line, sizeof(line), file))
+		if (!strncmp(line, key, len) && line[len] == ' ')
+			n = atol(line + len);
+	if (file)
+		fclose(file);
+	return n;
+}
+
 static pid_t helpers[8];
 static unsigned int nr_helpers;
 
@@ -471,9 +487,11 @@ static void start_helpers(void)
 	uint64_t rng = options.seed;
 	size_t i, len = (size_t)options.pressure << 20;
 
+	len += (size_t)get_key("/proc/meminfo", "MemAvailable:") << 10;
+
 	if (options.hotplug && helper())
 		for (;;) {
-			put_file("/sys/devices/system/cpu/cpu1/online", "0");
+			count(C_GONE, put_file("/sys/devices/system/cpu/cpu1/online", "0"));
 			usleep(50000 + below(&rng, 300000));
 			put_file("/sys/devices/system/cpu/cpu1/online", "1");
 			usleep(50000 + below(&rng, 600000));
@@ -522,6 +540,7 @@ static int run(const char *command)
 }
 
 static char cgroup[128];
+static long swapped;
 
 static int set_up(void)
 {
@@ -536,6 +555,7 @@ static int set_up(void)
 			fprintf(stderr, "torture: no swap on /dev/zram0\n");
 			return -1;
 		}
+		swapped = get_key("/proc/vmstat", "pswpout");
 	}
 	if (options.cgroup) {
 		snprintf(cgroup, sizeof(cgroup), "/sys/fs/cgroup/torture.%d", getpid());
@@ -855,6 +875,7 @@ static void results(double seconds)
 		[C_FORKS] = "children",
 		[C_KILLED] = "killed",
 		[C_OOM] = "killed at the cgroup's limit",
+		[C_GONE] = "times a processor gone",
 	};
 	unsigned int i;
 
@@ -901,6 +922,35 @@ static void choose_ops(void)
 	}
 }
 
+/* Whether what was to make life hard did so, if there was time. */
+static void judge_surroundings(double seconds)
+{
+	char path[160];
+	long n;
+
+	if (options.cgroup) {
+		snprintf(path, sizeof(path), "%s/memory.events", cgroup);
+		n = get_key(path, "max");
+		printf("torture: %ld times at the cgroup's limit\n", n);
+		if (seconds > 20 && n <= 0 && failing()) {
+			complain("  the limit of the cgroup was never reached\n");
+			failed();
+		}
+	}
+	if (options.zram && options.pressure) {
+		n = get_key("/proc/vmstat", "pswpout") - swapped;
+		printf("torture: %ld pages swapped out\n", n);
+		if (seconds > 20 && n <= 0 && failing()) {
+			complain("  nothing was swapped out\n");
+			failed();
+		}
+	}
+	if (options.hotplug && seconds > 20 && !all->counter[C_GONE] && failing()) {
+		complain("  no processor was ever gone\n");
+		failed();
+	}
+}
+
 static int torture(void)
 {
 	long before;
@@ -923,6 +973,7 @@ static int torture(void)
 		start_worker(i, 0);
 	supervise();
 	stop_helpers();
+	judge_surroundings(now() - start);
 
 	/* All mappings are gone. */
 	if (statistic("snapshots") >= 0) {
@@ -975,7 +1026,7 @@ static void help(void)
 	       "  --only A,B --without A,B   operations\n"
 	       "  --kill MS       kill a process about every MS milliseconds\n"
 	       "  --cgroup MB     every second process is in a memory cgroup with that limit\n"
-	       "  --pressure MB   another process uses so much memory; --zram MB: swap\n"
+	       "  --pressure MB   another process uses so much more memory than there is; --zram MB: swap\n"
 	       "  --hotplug --compact --drop-caches   what else goes on\n"
 	       "  --model         one thread, against a model to the byte; --trace: say each step\n");
 }
