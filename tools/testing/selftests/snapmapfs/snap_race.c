@@ -515,6 +515,11 @@ struct stop {
 	void (*act)(struct stop *s);	/* with priority */
 };
 
+static long first_word(const char *page)
+{
+	return __atomic_load_n((const long *)page, __ATOMIC_RELAXED);
+}
+
 static void stop_at(struct stop *s, int page)
 {
 	__atomic_store_n(&s->at, page, __ATOMIC_RELAXED);
@@ -558,7 +563,7 @@ static void stop_look(struct stop *s)
 		stop_at(s, i);
 		if (r->base / 10 % 4 && write_byte_or_sigbus(page + 64, r->base) == BUS)
 			judge(r, BUS);
-		judge(r, *(volatile long *)page);
+		judge(r, first_word(page));
 	}
 	stop_at(s, -1);
 }
@@ -574,7 +579,7 @@ static void stop_look_on(struct stop *s)
 
 		if (s->seed & 64 && write_byte_or_sigbus(page + 64, r->base) == BUS)
 			judge(r, BUS);
-		judge(r, *(volatile long *)page);
+		judge(r, first_word(page));
 	}
 }
 
@@ -604,7 +609,7 @@ static void stop_store(struct race *r, long n)
 	int i;
 
 	for (i = 0; i < STOP_PAGES; i++)
-		*(volatile long *)(map + i * page_size) = n;
+		__atomic_store_n((long *)(map + i * page_size), n, __ATOMIC_RELAXED);
 	munmap(map, STOP_PAGES * page_size);
 }
 
@@ -655,7 +660,7 @@ static void stop(struct __test_metadata *_metadata, struct race *r,
 		else
 			ASSERT_EQ(0, sem_wait(&s.done));
 		for (k = 0; k < STOP_PAGES; k++)
-			judge(r, *(volatile long *)(r->s.map + k * page_size));
+			judge(r, first_word(r->s.map + k * page_size));
 		ASSERT_EQ(0, r->wrong) {
 			TH_LOG("in round %d, of which %ld were stopped", i, s.stopped);
 		}
