@@ -383,7 +383,7 @@ TEST_F(race, mappings_of_all_ages)
 	struct race *r = &self->r;
 	pthread_t thread;
 	long maps = 0;
-	int i;
+	int i, k;
 
 	r->change = change_write;
 	change_write(r, 1);
@@ -394,7 +394,17 @@ TEST_F(race, mappings_of_all_ages)
 		ASSERT_EQ(0, pthread_create(&m[i].thread, NULL, mapper, &m[i]));
 	}
 	usleep(stress_ms() * 1000);
+	/* Longer where that was too short to show anything. */
+	for (i = 0; i < 100 * slow(); i++) {
+		maps = 0;
+		for (k = 0; k < 3; k++)
+			maps += __atomic_load_n(&m[k].maps, __ATOMIC_RELAXED);
+		if (maps >= 3 * SLOTS)
+			break;
+		usleep(100000);
+	}
 	settle(_metadata, r, thread);
+	maps = 0;
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(0, pthread_join(m[i].thread, NULL));
 		EXPECT_EQ(0, m[i].wrong);
