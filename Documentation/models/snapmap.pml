@@ -279,6 +279,13 @@ hidden byte i, j, k, n, w;
 #define REPLACE_IF(p)	!(mkw & BIT(p))
 #endif
 
+/* Whether the page itself is kept, where it is mapped: nobody but snapshots has mapped it. */
+#ifdef HANDOVER
+#define HAND_OVER	rep
+#else
+#define HAND_OVER	false
+#endif
+
 #if defined(FILE_LAST) || defined(FILE_UNLOCKED)
 #define FILE_NOW	&& false
 #else
@@ -385,7 +392,7 @@ inline keep(p, ours, rep, may_fail)
 	:: !c
 	:: else ->
 		if
-		:: UNMAP_IF(p) -> unmap(p)
+		:: UNMAP_IF(p) && !(HAND_OVER) -> unmap(p)
 		:: else
 		fi;
 		if
@@ -393,7 +400,7 @@ inline keep(p, ours, rep, may_fail)
 		:: true ->
 			d_step {
 				/* has_other_users() */
-				c = (rep && refs[f] > (ours) FILE_NOW -> 2 : 1);
+				c = ((HAND_OVER) || (rep && refs[f] > (ours) FILE_NOW) -> 2 : 1);
 				ALLOC(g);
 				val[g] = val[f]
 			};

@@ -15,6 +15,7 @@ use super::{
         size_in_pages,
         Change,
         Charge,
+        Fill,
         Snapshots, //
     },
     views,
@@ -250,16 +251,29 @@ fn discard_range(change: &Change<'_>, inode: &Inode, first: usize, end: usize) {
 ///
 /// A page that is not uptodate has undefined contents. `ENOSPC`, `ENOMEM`; then nothing has changed.
 pub(super) fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<LockedFolio> {
+    let found = inode.lock_page(index);
+    grab_or_fill(change, inode, index, found, None).map(|(folio, _)| folio)
+}
+
+/// As [`grab`] where the page was `found`, for somebody who will write all of the page; see [`Change::settle_or_fill`].
+#[inline(never)]
+fn grab_or_fill(
+    change: &Change<'_>,
+    inode: &Inode,
+    index: usize,
+    mut found: Option<LockedFolio>,
+    fill: Option<&mut Fill<'_>>,
+) -> Result<(LockedFolio, Option<usize>)> {
     let mapping = inode.mapping();
     loop {
-        if let Some(mut folio) = inode.lock_page(index) {
+        if let Some(mut folio) = found {
             if !folio.is_dirty() {
                 // A fault has added it, and lost it before it was read.
                 inode.space().charge(1)?;
                 folio.mark_dirty();
             }
-            change.settle(&mut folio, 1, Charge::Limited)?;
-            return Ok(folio);
+            let filled = change.settle_or_fill(&mut folio, 1, Charge::Limited, fill)?;
+            return Ok((folio, filled));
         }
         inode.space().charge(1)?;
         match mapping.add(index) {
@@ -270,7 +284,7 @@ pub(super) fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<L
                     return Err(err);
                 }
                 folio.mark_dirty();
-                return Ok(folio);
+                return Ok((folio, None));
             }
             Err(err) => {
                 inode.space().uncharge(1);
@@ -279,6 +293,7 @@ pub(super) fn grab(change: &Change<'_>, inode: &Inode, index: usize) -> Result<L
                 }
             }
         }
+        found = inode.lock_page(index);
     }
 }
 
@@ -291,17 +306,27 @@ fn write_page(
     inode: &Inode,
     pos: u64,
     len: usize,
-    source: impl FnOnce(&LockedFolio, usize, usize) -> usize,
+    mut source: impl FnMut(&LockedFolio, usize, usize) -> usize,
 ) -> Result<usize> {
     let (index, offset) = page_of(pos);
     let len = len.min(PAGE_SIZE - offset);
-    let folio = grab(change, inode, index)?;
+    let (folio, filled) = match inode.lock_page(index) {
+        Some(folio) if folio.is_dirty() && change.is_settled(&folio) => (folio, None),
+        found if len == PAGE_SIZE => {
+            let mut fill = |page: &LockedFolio| source(page, 0, PAGE_SIZE).min(PAGE_SIZE);
+            grab_or_fill(change, inode, index, found, Some(&mut fill))?
+        }
+        found => grab_or_fill(change, inode, index, found, None)?,
+    };
     let fresh = !folio.is_uptodate();
     if fresh && len != PAGE_SIZE {
         folio.zero_range(0, offset);
         folio.zero_range(offset + len, PAGE_SIZE);
     }
-    let copied = source(&folio, offset, len).min(len);
+    let copied = match filled {
+        Some(filled) => filled,
+        None => source(&folio, offset, len).min(len),
+    };
     if fresh {
         folio.zero_range(offset + copied, len - copied);
         folio.mark_uptodate();
@@ -328,15 +353,15 @@ pub(super) enum Stop {
 
 /// Writes pages from `from` at `pos` on with S held, up to the first that cannot be copied without a fault.
 fn write_stretch(inode: &Locked, pos: u64, from: &mut IovIter) -> (usize, Stop) {
-    if inode.in_first(pos, from.count()) {
-        write_pages(&change(inode), inode, inode, pos, from, STRETCH)
-    } else {
+    if inode.is_row() && !inode.in_first(pos, from.count()) {
         segments::write_stretch(inode, pos, from, STRETCH)
+    } else {
+        write_pages(&change(inode), inode, inode, pos, from, STRETCH)
     }
 }
 
 /// Writes at most `pages` pages of `inode`, a segment of `base`, from `from` at `pos` on.
-#[inline]
+#[inline(always)]
 pub(super) fn write_pages(
     change: &Change<'_>,
     base: &Locked,
@@ -398,15 +423,10 @@ pub(super) fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Res
     let mut written = 0;
     let mut faulted_in = false;
     let error = loop {
-        if from.count() == 0 {
-            return Ok(written);
-        }
-        if task::fatal_signal_pending() {
-            break EINTR;
-        }
         let (n, stop) = write_stretch(inode, pos + written as u64, from);
         written += n;
         match stop {
+            Stop::Done if from.count() == 0 => return Ok(written),
             Stop::Done => (),
             Stop::Failed(err) => break err,
             Stop::Source if n != 0 || !faulted_in => {
@@ -425,6 +445,9 @@ pub(super) fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Res
             },
         }
         task::cond_resched();
+        if task::fatal_signal_pending() {
+            break EINTR;
+        }
     };
     if written != 0 {
         Ok(written)
@@ -434,12 +457,12 @@ pub(super) fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Res
 }
 
 /// Copies from the file at `pos` to `to`. Returns how much, or `EFAULT`, or `EIO` for broken memory, if that is nothing.
-#[inline]
+#[inline(always)]
 pub(super) fn perform_read(inode: &Inode, pos: u64, to: &mut IovIter) -> Result<usize> {
-    if inode.in_first(pos, to.count()) {
-        read_part(inode, pos, to)
-    } else {
+    if inode.is_row() && !inode.in_first(pos, to.count()) {
         segments::read(inode, pos, to)
+    } else {
+        read_part(inode, pos, to)
     }
 }
 
@@ -762,6 +785,7 @@ impl FileOperations for Regular {
         ret
     }
 
+    #[inline]
     fn write_iter(iocb: &mut Kiocb<'_, SnapmapFs>, from: &mut IovIter) -> Result<usize> {
         let file = iocb.file();
         let inode = file.inode().lock();

@@ -62,11 +62,19 @@ pub(super) fn prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc
     }
     file.accessed();
     if desc.is_shared() || inode.super_block().data().private_live() {
+        note_live(inode, desc);
         desc.set_shared::<Shared>();
         return Ok(());
     }
     let snapshot = snapshots::take(inode, desc.pages(), usize::MAX)?;
     desc.set_private::<Private>(inode, 0, snapshot)
+}
+
+/// Notes that the live pages of `inode` will be mapped.
+fn note_live(inode: &Inode, desc: &MmapDesc) {
+    if !desc.may_be_written() {
+        inode.snapshots().note_live_reader();
+    }
 }
 
 /// Makes a mapping of `window` on the file `base`, which `file` `is_window` or is, by way of whatever has the pages.
@@ -81,6 +89,7 @@ pub(super) fn prepare_window(
     let Target { inode, first } = segments::target(base, window.start, desc.pages())?;
     desc.set_first(first)?;
     if desc.is_shared() || base.super_block().data().private_live() {
+        note_live(inode, desc);
         if !is_window && !inode.is_extension() {
             desc.set_found::<Shared>();
             return Ok(());

@@ -22,9 +22,12 @@
 //!    of it then.
 //! 3. A page is changed in this order: lock it, unmap it and file the version, stamp it, change it, unlock it. A stamp
 //!    before the unmap would let a store through a shared mapping go ahead while private mappings still show the page.
+//!    Or, if only snapshots have mapped it: lock it, file itself as the version, put another one in its place, stamp that,
+//!    unlock both.
 //! 4. With S held no memory of the user is touched in a way that may fault: `mmap()` takes S with `mmap_lock` held.
 
 use super::{
+    file,
     space::Space,
     stats::Stats,
     views,
@@ -44,6 +47,7 @@ use crate::{
     },
     vfs::{
         address_space::{
+            FolioBatch,
             Mark,
             FOLIO_BATCH_SIZE, //
         },
@@ -107,6 +111,9 @@ pub(crate) struct Snapshots {
     newest: Atomic<usize>,
     /// [`Store::count`], to be read without its lock. Grows only with S held, before the change that it is for.
     versions: Atomic<usize>,
+    /// Whether the live file was ever mapped in a way that [`AddressSpace::is_writably_mapped`] does not see: through a
+    /// descriptor that is only read, or privately with `private=live`.
+    live_readers: Atomic<bool>,
     /// How many changes are filing a version, and want coverages that are up to date.
     filing: Atomic<usize>,
     /// Held from [`Store::begin_refresh`] to [`Store::end_refresh`], between which the store gathers what one walk over the
@@ -182,6 +189,7 @@ impl Snapshots {
             modified: Atomic::new(false),
             newest: Atomic::new(0),
             versions: Atomic::new(0),
+            live_readers: Atomic::new(false),
             filing: Atomic::new(0),
             refreshing <- new_mutex!((), "Snapshots::refreshing"),
             store <- RwLock::new(Store::new()),
@@ -192,6 +200,11 @@ impl Snapshots {
     #[inline]
     pub(crate) fn any(&self) -> bool {
         self.newest.load(Relaxed) != 0
+    }
+
+    /// Notes that a mapping of the live file is being made that [`AddressSpace::is_writably_mapped`] will not see.
+    pub(super) fn note_live_reader(&self) {
+        self.live_readers.store(true, Relaxed);
     }
 
     /// What the snapshots of `epoch` see of `page`, if it has changed.
@@ -307,12 +320,33 @@ impl Change<'_> {
     /// the pin keeps what it pinned. `ENOSPC`, `ENOMEM`, and `EIO` for broken memory; then nothing has changed.
     #[inline]
     pub(crate) fn settle(&self, folio: &mut LockedFolio, refs: i32, charge: Charge) -> Result {
+        self.settle_or_fill(folio, refs, charge, None).map(|_| ())
+    }
+
+    /// Whether [`Change::settle`] would do nothing, which takes two loads and a compare.
+    #[inline]
+    pub(super) fn is_settled(&self, folio: &LockedFolio) -> bool {
+        !folio.is_hwpoison()
+            && !self.viewed
+            && (self.snapshots.newest.load(Relaxed) == 0 || folio.stamp() == self.epoch())
+    }
+
+    /// As [`Change::settle`], for a page that will be written as a whole: if another one takes its place anyway, `fill` gives
+    /// that its contents, and returns how much of them. Returns that, or `None` if `fill` was not called.
+    #[inline]
+    pub(super) fn settle_or_fill(
+        &self,
+        folio: &mut LockedFolio,
+        refs: i32,
+        charge: Charge,
+        fill: Option<&mut Fill<'_>>,
+    ) -> Result<Option<usize>> {
         if folio.is_hwpoison() {
             return Err(EIO);
         }
         let newest = self.snapshots.newest.load(Relaxed);
         if newest == 0 && !self.viewed {
-            return Ok(());
+            return Ok(None);
         }
         let epoch = self.epoch();
         let stamp = folio.stamp();
@@ -320,28 +354,51 @@ impl Change<'_> {
             views::part_with(self.inode, folio, stamp == epoch, self.sparing, charge)?;
         }
         if stamp == epoch {
-            return Ok(());
+            return Ok(None);
         }
+        let mut filled = None;
         if newest > stamp {
-            self.keep_or_replace(folio, refs, charge)?;
+            filled = self.keep_or_replace(folio, refs, charge, fill)?;
         }
         folio.set_stamp(epoch);
-        Ok(())
+        Ok(filled)
     }
 
     /// The slow part of [`Change::settle`].
-    fn keep_or_replace(&self, folio: &mut LockedFolio, refs: i32, charge: Charge) -> Result {
+    #[cold]
+    #[inline(never)]
+    fn keep_or_replace(
+        &self,
+        folio: &mut LockedFolio,
+        refs: i32,
+        charge: Charge,
+        fill: Option<&mut Fill<'_>>,
+    ) -> Result<Option<usize>> {
         let mapping = self.inode.mapping();
-        // Who may write to the page through a pin has to go on writing to the file. Others are better off with the old
-        // page, which then is a version as it is.
-        let replace = !mapping.is_writable(folio);
-        let new = self.snapshots.keep(self.inode, folio, charge, |folio| {
-            replace && folio.has_other_users(refs)
-        })?;
+        // Who may write to the page through a pin has to go on writing to the file.
+        let replace = if mapping.is_writable(folio) {
+            None
+        } else {
+            Some(Replace {
+                refs,
+                live: self.may_be_mapped_live(),
+                fill,
+                filled: None,
+            })
+        };
+        let (new, filled) = self.snapshots.keep(self.inode, folio, charge, replace)?;
         if new.is_some_and(|new| folio.replace(new)) {
             folio.mark_dirty();
         }
-        Ok(())
+        Ok(filled)
+    }
+
+    /// Whether anybody but snapshots may have mapped a page of the file that is locked. Who maps the file for the first time
+    /// after this waits for the lock, and finds what is there then.
+    fn may_be_mapped_live(&self) -> bool {
+        self.viewed
+            || self.inode.mapping().is_writably_mapped()
+            || self.snapshots.live_readers.load(Relaxed)
     }
 
     /// As [`Change::settle`], for a page where the file had a hole until now.
@@ -355,7 +412,7 @@ impl Change<'_> {
         }
         // Nobody can have mapped the new page, and who mapped zeros for the hole keeps them.
         self.snapshots
-            .preserve(self.inode, folio.index(), 0, || Ok(Found::Hole))?;
+            .preserve(self.inode, folio.index(), 0, |_| Ok(Found::Hole))?;
         folio.set_stamp(self.epoch());
         Ok(())
     }
@@ -393,19 +450,31 @@ impl Change<'_> {
     fn give(&self, folio: &LockedFolio, copy: bool) -> bool {
         // Broken memory is not copied; who maps it will be told.
         if (copy && !folio.is_hwpoison()) || !folio.is_uptodate() {
-            insist(|| {
-                self.snapshots
-                    .keep(self.inode, folio, Charge::Anyway, |_| false)
-            });
+            insist(|| self.snapshots.keep(self.inode, folio, Charge::Anyway, None));
             return false;
         }
         insist(|| {
             self.snapshots
-                .preserve(self.inode, folio.index(), folio.stamp(), || {
+                .preserve(self.inode, folio.index(), folio.stamp(), |_| {
                     Ok(Found::Page(folio.reference()))
                 })
         }) == Some(Outcome::Filed)
     }
+}
+
+/// Writes to the start of a page that nobody else knows. Returns how much.
+pub(super) type Fill<'a> = dyn FnMut(&LockedFolio) -> usize + 'a;
+
+/// How another page may take the place of one that has to be kept.
+struct Replace<'a, 'b> {
+    /// The references to it that the caller has.
+    refs: i32,
+    /// Whether others than snapshots may have mapped it.
+    live: bool,
+    /// What the new page holds instead of a copy.
+    fill: Option<&'a mut Fill<'b>>,
+    /// What that has returned.
+    filled: Option<usize>,
 }
 
 /// What became of a version that was to be filed.
@@ -433,7 +502,7 @@ fn insist<R>(mut f: impl FnMut() -> Result<R>) -> Option<R> {
 impl Snapshots {
     /// Keeps the locked page `copy` of `view` for those who need it.
     pub(super) fn keep_view(&self, view: &Inode, copy: &LockedFolio, charge: Charge) -> Result {
-        self.keep(view, copy, charge, |_| false).map(|_| ())
+        self.keep(view, copy, charge, None).map(|_| ())
     }
 
     /// Gives the locked page `copy` of `view`, which is about to leave that, to those who need it; a copy if somebody else has
@@ -443,7 +512,7 @@ impl Snapshots {
         if copy.has_other_users(1) {
             return self.keep_view(view, copy, charge);
         }
-        let outcome = self.preserve(view, copy.index(), copy.stamp(), || {
+        let outcome = self.preserve(view, copy.index(), copy.stamp(), |_| {
             self.charge(view, charge)?;
             Ok(Found::Page(copy.reference()))
         })?;
@@ -465,7 +534,7 @@ impl Snapshots {
         make: impl FnOnce() -> Result<Option<Page>>,
     ) -> Result {
         let mut pages = 0;
-        let outcome = self.preserve(view, page, 0, || {
+        let outcome = self.preserve(view, page, 0, |_| {
             let Some(made) = make()? else {
                 return Ok(Found::Hole);
             };
@@ -492,50 +561,66 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Keeps the locked `folio` for those who need it, and unmaps it then: as a copy, or, if `replace` says so of the
-    /// unmapped folio, itself. Then the folio to put in its place is returned.
+    /// Keeps the locked `folio` for those who need it: as a copy, or, where that is possible and better, itself. Then the
+    /// folio to put in its place is returned, and what filled that.
     fn keep(
         &self,
         inode: &Inode,
         folio: &LockedFolio,
         charge: Charge,
-        replace: impl FnOnce(&LockedFolio) -> bool,
-    ) -> Result<Option<Replacement>> {
+        mut replace: Option<Replace<'_, '_>>,
+    ) -> Result<(Option<Replacement>, Option<usize>)> {
         let uptodate = folio.is_uptodate();
         let mut new = None;
-        let outcome = self.preserve(inode, folio.index(), folio.stamp(), || {
+        let outcome = self.preserve(inode, folio.index(), folio.stamp(), |account| {
             // What is not uptodate was never written to, nor mapped.
             if !uptodate {
                 return Ok(Found::Hole);
             }
-            // Nobody can map it again before it is unlocked. Then he will find the version.
-            inode.mapping().unmap(folio.index(), 1);
-            inode.stats().unmaps.add(1);
+            // If only snapshots have mapped the page they may go on with that: all of them want this version. It stays
+            // charged to whom it was charged, so that has to be who pays for the version. For the new page he is charged past
+            // his limit, but within it for the entry in the store, of which there are a few dozen to a page.
+            let itself = replace.as_ref().is_some_and(|replace| !replace.live)
+                && account.is_none_or(|account| account.pays_for(folio));
+            if !itself {
+                // Nobody can map it again before it is unlocked. Then he will find the version.
+                inode.mapping().unmap(folio.index(), 1);
+                inode.stats().unmaps.add(1);
+            }
             self.charge(inode, charge)?;
-            let kept = if replace(folio) {
-                Folio::replacement_of(folio)
-                    .map(|folio| {
-                        new = Some(folio);
+            let kept = match &mut replace {
+                // Who reads the page through a pin is better off with the old page, too.
+                Some(replace) if itself || folio.has_other_users(replace.refs) => {
+                    Folio::replacement_of(folio, |page| match replace.fill.take() {
+                        Some(fill) => *replace.filled.insert(fill(page)),
+                        None => 0,
                     })
-                    .map(|()| folio.reference())
-            } else {
-                Folio::copy_of(folio)
+                    .map(|page| {
+                        new = Some(page);
+                        folio.reference()
+                    })
+                }
+                _ => Folio::copy_of(folio),
             };
             kept.map(Found::Page)
                 .inspect_err(|_| inode.space().uncharge(1))
         })?;
+        let filled = replace.and_then(|replace| replace.filled);
         match outcome {
+            Outcome::Filed if filled == Some(PAGE_SIZE) => inode.stats().pages_given.add(1),
             Outcome::Filed if uptodate => inode.stats().pages_copied.add(1),
             Outcome::Spare if uptodate => {
                 inode.space().uncharge(1);
-                new = None;
+                // What was written to it is part of the file.
+                new = new.filter(|_| filled.is_some());
             }
             _ => (),
         }
-        Ok(new)
+        Ok((new, filled))
     }
 
-    /// Files what `make` returns as the version of `page` that the snapshots above `stamp` see, if any of them needs one.
+    /// Files what `make` returns as the version of `page` that the snapshots above `stamp` see, if any of them needs one. It is
+    /// told who pays for that.
     ///
     /// S is held, and the live page is locked if there is one.
     fn preserve(
@@ -543,7 +628,7 @@ impl Snapshots {
         inode: &Inode,
         page: usize,
         stamp: Epoch,
-        make: impl FnOnce() -> Result<Found<Page>>,
+        make: impl FnOnce(Option<&MemCg>) -> Result<Found<Page>>,
     ) -> Result<Outcome> {
         let epoch = inode.clock().epoch.load(Relaxed);
         // Who unmaps a part meanwhile sees to the coverage himself, so that this comes to an end.
@@ -551,12 +636,20 @@ impl Snapshots {
         let _filing = ScopeGuard::new(|| {
             self.filing.fetch_sub(1, Full);
         });
+        // A page of a view may have been made anew since its version was filed.
+        let since = |store: &Store<Page, MemCg>| {
+            if inode.is_view() {
+                stamp.max(store.settled(page))
+            } else {
+                store.settled_since(page, stamp)
+            }
+        };
         let mut make = Some(make);
         let mut made = None;
         loop {
             let (claim, account) = {
                 let store = self.store.read();
-                match store.claim(page, stamp.max(store.settled(page))) {
+                match store.claim(page, since(&store)) {
                     claim @ Claim::By(id) => (claim, store.account(id)),
                     claim => (claim, None),
                 }
@@ -573,7 +666,7 @@ impl Snapshots {
             if let Some(make) = make.take() {
                 let make = || {
                     let slot = memcg::alloc(Slot::new)?;
-                    Ok::<_, Error>((make()?, slot))
+                    Ok::<_, Error>((make(account.as_ref())?, slot))
                 };
                 made = Some(match &account {
                     Some(account) => account.charge(make),
@@ -581,7 +674,7 @@ impl Snapshots {
                 }?);
             }
             let mut store = self.store.write();
-            let lo = stamp.max(store.settled(page));
+            let lo = since(&store);
             // Who needs it may be gone by now.
             if let Claim::By(owner) = store.claim(page, lo) {
                 if let Some((content, slot)) = made.take() {
@@ -647,8 +740,9 @@ impl Snapshots {
     }
 
     /// Drops what `freed` holds, outside of all locks.
-    fn discharge(inode: &Inode, freed: Freed<Page, MemCg>) {
+    fn discharge(inode: &Inode, mut freed: Freed<Page, MemCg>) {
         let pages = freed.len();
+        FolioBatch::put_all(freed.take_pages());
         drop(freed);
         if pages != 0 {
             inode.space().uncharge(pages);
@@ -693,6 +787,13 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
     let account = MemCg::current();
 
     let clock = inode.clock();
+    // Most of the work while writers need not wait for it. They may undo some.
+    views::for_each_part(inode, pages, |part, range| {
+        if part.mapping().any_writable() {
+            Snapshots::protect(part, range, Protect::Ahead)?;
+        }
+        Ok(())
+    })?;
     let lock = clock.lock.write_killable()?;
     let size = inode.size();
     let eof = size_in_pages(size).min(limit);
@@ -731,14 +832,14 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
         Ok(())
     });
     if writable {
-        let protect = |copy| {
+        let protect = |how| {
             views::for_each_part(inode, range, |part, range| {
-                Snapshots::protect(part, id, range, copy)
+                Snapshots::protect(part, range, how)
             })
         };
         // Copied are the pages only when nobody can begin to store any more. Else a mapping could show a store that began
         // when an earlier one, to a page that was copied already, had ended.
-        if let Err(err) = protect(false).and_then(|()| protect(true)) {
+        if let Err(err) = protect(Protect::All).and_then(|()| protect(Protect::OrCopy(id.epoch))) {
             // Pages may have been stamped for a snapshot that will not be.
             clock.modified.store(true, Relaxed);
             drop(lock);
@@ -750,12 +851,23 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
     Ok(snapshot)
 }
 
+/// What becomes of pages that are taken away from those who may be writing to them.
+#[derive(Clone, Copy)]
+enum Protect {
+    /// S is not held: leave out those that are not that easy. Who may write to a page has its lock when he begins to, so one that
+    /// nobody may is as good as any other whenever that was found out.
+    Ahead,
+    /// All that are not pinned.
+    All,
+    /// And those that are pinned are copied for the snapshots up to this epoch.
+    OrCopy(Epoch),
+}
+
 impl Snapshots {
-    /// Takes the pages from `pages.0` to before `pages.1` of a file or segment away from those who may be writing to them,
-    /// and copies those that are pinned if `copy`. S is held for writing.
-    fn protect(inode: &Inode, id: Id, pages: (usize, usize), copy: bool) -> Result {
+    /// Takes the pages from `pages.0` to before `pages.1` of a file or segment away from those who may be writing to them. S is
+    /// held for writing, unless it is done ahead.
+    fn protect(inode: &Inode, pages: (usize, usize), how: Protect) -> Result {
         let mapping = inode.mapping();
-        let size = inode.size();
         let mut next = pages.0;
         let Some(last) = pages.1.checked_sub(1) else {
             return Ok(());
@@ -770,9 +882,16 @@ impl Snapshots {
             }
             task::cond_resched();
             // A page that is about to become writable is locked until it is mapped so. In the order of their index.
-            let mut indices = batch.into_indices();
-            let folios: [Option<LockedFolio>; FOLIO_BATCH_SIZE] =
-                core::array::from_fn(|_| indices.find_map(|index| mapping.lock(index)));
+            let mut found = batch.into_folios();
+            let folios: [Option<LockedFolio>; FOLIO_BATCH_SIZE] = core::array::from_fn(|_| {
+                found.find_map(|folio| {
+                    let index = folio.index();
+                    // It may have moved meanwhile.
+                    Some(Folio::lock(folio))
+                        .filter(|folio| mapping.contains(folio))
+                        .or_else(|| mapping.lock(index))
+                })
+            });
             // Not just write-protect: references can be told only from each other on an unmapped page. Flushing the TLBs of
             // other CPUs is what costs, so once for all pages in a row.
             let mut run = (0, 0);
@@ -785,19 +904,28 @@ impl Snapshots {
             }
             Self::unmap_run(inode, run);
             for folio in folios.into_iter().flatten() {
-                clear_past(&folio, size);
+                if let Protect::Ahead = how {
+                    // At the end of the file there may be something to clear, when its size does not change.
+                    if folio.index() < file::page_of(file::unsigned(inode.size())).0
+                        && !folio.has_other_users(1)
+                    {
+                        mapping.set_writable(&folio, false);
+                    }
+                    continue;
+                }
+                clear_past(&folio, inode.size());
                 if !folio.has_other_users(1) {
                     mapping.set_writable(&folio, false);
-                } else if copy {
+                } else if let Protect::OrCopy(epoch) = how {
                     // It may be pinned for writing. Now is the last time that its contents are known.
                     if inode.has_views() {
                         views::part_with(inode, &folio, false, None, Charge::Limited)?;
                     }
                     inode
                         .snapshots()
-                        .keep(inode, &folio, Charge::Limited, |_| false)?;
+                        .keep(inode, &folio, Charge::Limited, None)?;
                     inode.stats().eager_copies.add(1);
-                    folio.set_stamp(id.epoch);
+                    folio.set_stamp(epoch);
                     inode.clock().modified.store(true, Relaxed);
                 }
             }
@@ -832,8 +960,19 @@ pub(crate) fn release(inode: &Inode, snapshot: Arc<Snapshot>) {
     let this = inode.snapshots();
     inode.stats().snapshots.sub(1);
     trace::release(inode, snapshot.epoch(), snapshot.pages);
-    this.store.write().retire(snapshot.id);
-    this.in_batches(inode, |store, freed| store.drain(snapshot.id, freed));
+    let gone = {
+        let mut store = this.store.write();
+        let gone = store.retire(snapshot.id);
+        this.newest.store(store.newest(), Relaxed);
+        gone
+    };
+    if gone.is_none() {
+        this.in_batches(inode, |store, freed| store.drain(snapshot.id, freed));
+    }
+    drop(gone);
+    if !snapshot.has_touched() {
+        return;
+    }
     let touched = core::mem::replace(&mut *snapshot.touched.lock(), RBTree::new());
     let pages = touched
         .values()

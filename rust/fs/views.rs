@@ -43,6 +43,7 @@ use crate::vfs::{
     folio::{
         Folio,
         LockedFolio,
+        PAGE_SHIFT,
         PAGE_SIZE, //
     },
     task,
@@ -164,7 +165,12 @@ pub(super) fn get(base: &Inode, page: u64, shift: usize) -> Result<&Inode> {
 }
 
 /// Sets the size of a file and of its views and segments. What a reader finds within the size of the file is within theirs.
+#[inline]
 pub(super) fn resize(base: &Locked, size: i64) {
+    if !base.has_segments() && !base.has_extensions() {
+        base.set_size(size);
+        return;
+    }
     let old = base.size();
     if size < old {
         base.set_size(size);
@@ -203,11 +209,17 @@ pub(super) fn for_each_part(
 /// Takes away from mappings what lies behind the end of a file that has become shorter.
 pub(super) fn unmap_past_end(base: &Locked) {
     for view in base.extensions() {
-        view.mapping().unmap(size_in_pages(view.size()), 0);
+        let first = size_in_pages(view.size());
+        if base.super_block().data().private_live() && !view.snapshots().any() {
+            view.mapping().unmap_with_copies(first);
+        } else {
+            view.mapping().unmap(first, 0);
+        }
     }
 }
 
 /// Whether the file has no page for any of what is on the page `page` of `inode`, a file, a segment or a view.
+#[inline]
 pub(super) fn is_hole(inode: &Inode, page: usize) -> bool {
     if !inode.is_view() {
         return inode.mapping().get(page).is_none();
@@ -271,6 +283,8 @@ fn lock_unpinned(view: &Inode, page: usize) -> Option<LockedFolio> {
     }
 }
 
+#[cold]
+#[inline(never)]
 fn take_back_slow(part: &Inode, folio: &LockedFolio) {
     let page = page_of_file(part, folio.index());
     for view in part.base().extensions() {
@@ -331,6 +345,8 @@ pub(super) fn take_back_all(part: &Inode, pages: (usize, usize)) {
 /// change, and that they do not have it any more. `sparing` is a view that the change is made through, which keeps its pages. With `settled`, no snapshot needs anything.
 ///
 /// `ENOSPC`, `ENOMEM`; then nothing has changed.
+#[cold]
+#[inline(never)]
 pub(super) fn part_with(
     part: &Inode,
     folio: &LockedFolio,
@@ -400,6 +416,7 @@ fn make(view: &Inode, index: usize, page: u64, folio: &LockedFolio) -> Result<Op
 }
 
 /// The page `page` of a file, a segment or a view, as [`VmFault::live`].
+#[inline]
 pub(super) fn live(inode: &Inode, vmf: &mut VmFault) -> Fault {
     let found = if inode.is_view() {
         fill(inode, vmf.index())
@@ -511,9 +528,10 @@ pub(super) fn page_mkwrite(
     let mapping = view.mapping();
     let page = fault.index();
     let (first, next) = made_of(view, page)?;
+    let is_within = |page: u64| page << PAGE_SHIFT < file::unsigned(base.size());
     // Segments are not made with S held.
     let low_part = base.make_part_of_page(first)?;
-    let high_part = match next {
+    let high_part = match next.filter(|next| is_within(*next)) {
         Some(next) => Some(base.make_part_of_page(next)?),
         None => None,
     };
@@ -523,7 +541,10 @@ pub(super) fn page_mkwrite(
     if page >= size_in_pages(view.size()) {
         return Ok(None);
     }
-    let high_part = high_part.filter(|(part, index)| *index < size_in_pages(part.size()));
+    if next.is_some_and(is_within) != high_part.is_some() {
+        // The file has grown or become shorter.
+        return Ok(None);
+    }
     // It may have all of it already, so that another process can store into it, too.
     if let Some(copy) = fault.lock_page(mapping) {
         if copy.is_uptodate()
@@ -546,7 +567,7 @@ pub(super) fn page_mkwrite(
         return Ok(None);
     }
     lend(low_part.0, &low);
-    mapping.set_writable(&copy, true);
+    mapping.set_mark(&copy, LOW, true);
     if let Some((part, high)) = &high {
         lend(part, high);
         mapping.set_mark(&copy, HIGH, true);

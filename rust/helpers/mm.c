@@ -74,24 +74,9 @@ void snapmapfs_helper_folio_lock(struct folio *folio)
 	folio_lock(folio);
 }
 
-bool snapmapfs_helper_folio_test_uptodate(const struct folio *folio)
-{
-	return folio_test_uptodate(folio);
-}
-
 void snapmapfs_helper_folio_mark_uptodate(struct folio *folio)
 {
 	folio_mark_uptodate(folio);
-}
-
-bool snapmapfs_helper_folio_test_dirty(const struct folio *folio)
-{
-	return folio_test_dirty(folio);
-}
-
-bool snapmapfs_helper_folio_test_hwpoison(const struct folio *folio)
-{
-	return folio_test_hwpoison(folio);
 }
 
 bool snapmapfs_helper_folio_mapped(const struct folio *folio)
@@ -173,30 +158,51 @@ struct folio *snapmapfs_helper_folio_alloc(gfp_t gfp)
 	return folio_alloc(gfp, 0);
 }
 
-unsigned long snapmapfs_helper_folio_stamp(const struct folio *folio)
-{
-	return (unsigned long)folio->private;
-}
-
-void snapmapfs_helper_folio_set_stamp(struct folio *folio, unsigned long stamp)
-{
-	folio->private = (void *)stamp;
-}
-
 /* Page cache. */
 
+/*
+ * As filemap_get_entry(), which is not exported: what filemap_get_folio() adds to it is a third of the look-up. There are
+ * neither shadow entries here, since nothing is reclaimed, nor swap entries.
+ */
 struct folio *snapmapfs_helper_filemap_get_folio(struct address_space *mapping, pgoff_t index)
 {
-	struct folio *folio = filemap_get_folio(mapping, index);
+	XA_STATE(xas, &mapping->i_pages, index);
+	struct folio *folio;
 
-	return IS_ERR(folio) ? NULL : folio;
+	rcu_read_lock();
+	do {
+		xas_reset(&xas);
+		folio = xas_load(&xas);
+		if (xas_retry(&xas, folio))
+			continue;
+		if (!folio || WARN_ON_ONCE(xa_is_value(folio))) {
+			folio = NULL;
+			break;
+		}
+		if (!folio_try_get(folio))
+			continue;
+		if (likely(folio == xas_reload(&xas)))
+			break;
+		/* It has gone meanwhile. */
+		folio_put(folio);
+	} while (true);
+	rcu_read_unlock();
+	return folio;
 }
 
 struct folio *snapmapfs_helper_filemap_lock_folio(struct address_space *mapping, pgoff_t index)
 {
-	struct folio *folio = filemap_lock_folio(mapping, index);
+	struct folio *folio;
 
-	return IS_ERR(folio) ? NULL : folio;
+	while ((folio = snapmapfs_helper_filemap_get_folio(mapping, index))) {
+		folio_lock(folio);
+		if (likely(folio->mapping == mapping))
+			break;
+		/* It left the page cache before it was locked. */
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+	return folio;
 }
 
 /* Adds a new folio, which is locked then and neither uptodate nor dirty. */
@@ -218,15 +224,24 @@ struct folio *snapmapfs_helper_filemap_add_new(struct address_space *mapping, pg
 	return folio;
 }
 
+/* A new folio that nobody else knows, locked, which is not charged to a memory cgroup yet. */
+struct folio *snapmapfs_helper_folio_alloc_locked(gfp_t gfp)
+{
+	struct folio *folio = folio_alloc(gfp, 0);
+
+	if (folio)
+		__folio_set_locked(folio);
+	return folio;
+}
+
 /*
- * Puts @new, which nobody else knows and which is not charged to a memory cgroup yet, locked in the place of @old, which is
- * locked, if that is still in the page cache.
+ * Puts @new, which is of the function above, in the place of @old, which is locked, if that is still in the page cache. Both
+ * stay locked, and page tables that map @old go on to do so.
  */
 bool snapmapfs_helper_filemap_replace(struct folio *old, struct folio *new)
 {
 	if (!old->mapping)
 		return false;
-	__folio_set_locked(new);
 	replace_page_cache_folio(old, new);
 	folio_add_lru(new);
 	return true;
@@ -235,11 +250,6 @@ bool snapmapfs_helper_filemap_replace(struct folio *old, struct folio *new)
 bool snapmapfs_helper_folio_in(const struct folio *folio, const struct address_space *mapping)
 {
 	return folio->mapping == mapping;
-}
-
-pgoff_t snapmapfs_helper_folio_index(const struct folio *folio)
-{
-	return folio->index;
 }
 
 void snapmapfs_helper_mapping_setup(struct address_space *mapping, gfp_t gfp)
@@ -268,6 +278,11 @@ void snapmapfs_helper_filemap_invalidate_unlock_shared(struct address_space *map
 	filemap_invalidate_unlock_shared(mapping);
 }
 
+bool snapmapfs_helper_mapping_writably_mapped(const struct address_space *mapping)
+{
+	return mapping_writably_mapped(mapping);
+}
+
 /* Marks on pages in the page cache. Nothing else uses them: there is no writeback here. */
 
 void snapmapfs_helper_set_mark(struct address_space *mapping, pgoff_t index, unsigned int mark,
@@ -283,6 +298,28 @@ void snapmapfs_helper_set_mark(struct address_space *mapping, pgoff_t index, uns
 	else
 		__xa_clear_mark(&mapping->i_pages, index, (__force xa_mark_t)mark);
 	xa_unlock_irqrestore(&mapping->i_pages, flags);
+}
+
+/*
+ * The same for a page whose contents may change without the filesystem being asked. @folio is locked and in the page cache. A
+ * flag that is the filesystem's, too, says that it has the mark, and takes no walk to be seen; migration takes it along.
+ */
+void snapmapfs_helper_mark_writable(struct address_space *mapping, struct folio *folio, bool on)
+{
+	unsigned long flags;
+
+	if (folio_test_checked(folio) == on)
+		return;
+	xa_lock_irqsave(&mapping->i_pages, flags);
+	if (on)
+		__xa_set_mark(&mapping->i_pages, folio->index, PAGECACHE_TAG_TOWRITE);
+	else
+		__xa_clear_mark(&mapping->i_pages, folio->index, PAGECACHE_TAG_TOWRITE);
+	xa_unlock_irqrestore(&mapping->i_pages, flags);
+	if (on)
+		folio_set_checked(folio);
+	else
+		folio_clear_checked(folio);
 }
 
 bool snapmapfs_helper_is_marked(struct address_space *mapping, pgoff_t index, unsigned int mark)
@@ -305,6 +342,11 @@ unsigned int snapmapfs_helper_get_marked(struct address_space *mapping, pgoff_t 
 void snapmapfs_helper_folio_batch_init(struct folio_batch *fbatch)
 {
 	folio_batch_init(fbatch);
+}
+
+void snapmapfs_helper_folios_put(struct folio_batch *fbatch)
+{
+	folios_put(fbatch);
 }
 
 void snapmapfs_helper_folio_batch_release(struct folio_batch *fbatch)
@@ -347,6 +389,12 @@ struct vm_area_struct *snapmapfs_helper_i_mmap_next(struct vm_area_struct *vma,
 bool snapmapfs_helper_vma_desc_is_shared(const struct vm_area_desc *desc)
 {
 	return vma_desc_test(desc, VMA_MAYSHARE_BIT);
+}
+
+/* Whether the mapping will be one of those that mapping_writably_mapped() sees. As is_shared_maywrite(). */
+bool snapmapfs_helper_vma_desc_is_shared_maywrite(const struct vm_area_desc *desc)
+{
+	return vma_desc_test(desc, VMA_SHARED_BIT) && vma_desc_test(desc, VMA_MAYWRITE_BIT);
 }
 
 unsigned long snapmapfs_helper_vma_pages(const struct vm_area_struct *vma)
@@ -498,11 +546,6 @@ void snapmapfs_helper_iter_expand(struct iov_iter *iter, size_t bytes)
 	iov_iter_reexpand(iter, iov_iter_count(iter) + bytes);
 }
 
-size_t snapmapfs_helper_iov_iter_count(const struct iov_iter *iter)
-{
-	return iov_iter_count(iter);
-}
-
 /* Memory cgroups. */
 
 #ifdef CONFIG_MEMCG
@@ -524,6 +567,16 @@ void snapmapfs_helper_memcg_put(struct mem_cgroup *memcg)
 struct mem_cgroup *snapmapfs_helper_set_active_memcg(struct mem_cgroup *memcg)
 {
 	return set_active_memcg(memcg);
+}
+
+bool snapmapfs_helper_memcg_pays_for(const struct mem_cgroup *memcg, struct folio *folio)
+{
+	bool pays;
+
+	rcu_read_lock();
+	pays = folio_memcg(folio) == memcg;
+	rcu_read_unlock();
+	return pays;
 }
 
 /* Whether what is charged now is charged to a cgroup that the running task is not in. */
@@ -561,5 +614,10 @@ void snapmapfs_helper_memcg_put(struct mem_cgroup *memcg)
 struct mem_cgroup *snapmapfs_helper_set_active_memcg(struct mem_cgroup *memcg)
 {
 	return NULL;
+}
+
+bool snapmapfs_helper_memcg_pays_for(const struct mem_cgroup *memcg, struct folio *folio)
+{
+	return true;
 }
 #endif

@@ -249,6 +249,18 @@ impl<P: Clone, A: Clone> Store<P, A> {
             .unwrap_or(0)
     }
 
+    /// The newest epoch for which `page` is settled, if that of its live page is `stamp`.
+    ///
+    /// A stamp that is not 0 is never behind the store: who files a version of a page that is there stamps it.
+    #[inline]
+    pub(crate) fn settled_since(&self, page: usize, stamp: Epoch) -> Epoch {
+        if stamp != 0 {
+            stamp
+        } else {
+            self.settled(page)
+        }
+    }
+
     /// Who needs `page` among the snapshots with an epoch above `lo`.
     ///
     /// No coverage may be stale while there are versions, so this asks for all of them to be refreshed first.
@@ -391,14 +403,18 @@ impl<P: Clone, A: Clone> Store<P, A> {
         self.versions.insert(slot.fill((page, hi), version));
     }
 
-    /// Begins to drop a snapshot: from now on it needs no page. [`Store::drain`] does the rest.
-    pub(crate) fn retire(&mut self, id: Id) {
-        if let Some(live) = self.live.get_mut(&id) {
-            if live.coverage.is_stale() {
-                self.stale = self.stale.wrapping_sub(1);
-            }
-            live.dying = true;
+    /// Begins to drop a snapshot: from now on it needs no page. If it owns no version it is returned, and that is all, else
+    /// [`Store::drain`] does the rest.
+    pub(crate) fn retire(&mut self, id: Id) -> Option<Node<A>> {
+        let live = self.live.get_mut(&id)?;
+        if live.coverage.is_stale() {
+            self.stale = self.stale.wrapping_sub(1);
         }
+        live.dying = true;
+        if live.head == NONE && live.kept == NONE {
+            return self.live.remove(&id);
+        }
+        None
     }
 
     /// Passes on or frees versions of a retired snapshot, a batch of them, and in the end removes the snapshot itself.
@@ -579,6 +595,12 @@ impl<P, A> Freed<P, A> {
     /// The number of pages in it.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Takes the pages out of it.
+    pub(crate) fn take_pages(&mut self) -> impl Iterator<Item = P> + '_ {
+        self.len = 0;
+        self.pages.iter_mut().filter_map(Option::take)
     }
 
     fn push(&mut self, page: P) {

@@ -166,22 +166,32 @@ impl AddressSpace {
         unsafe { bindings::any_marked(self.as_ptr(), mark.as_raw()) }
     }
 
-    /// Marks `folio`, which is in this page cache, as one that somebody may be able to change without asking.
+    /// Marks `folio`, which is in this page cache, as one that somebody may be able to change without asking. In a page cache
+    /// whose pages are marked so, [`Mark::Writable`] is for nothing else: a flag of the page has to agree with it.
     #[inline]
     pub(crate) fn set_writable(&self, folio: &LockedFolio, writable: bool) {
-        self.set_mark(folio, Mark::Writable, writable);
+        // SAFETY: The address space is valid, and the folio locked and in its page cache.
+        unsafe { bindings::mark_writable(self.as_ptr(), folio.as_ptr(), writable) };
     }
 
     /// Whether `folio`, which is in this page cache, is marked so.
     #[inline]
     pub(crate) fn is_writable(&self, folio: &LockedFolio) -> bool {
-        self.is_marked(folio.index(), Mark::Writable)
+        folio.is_checked()
     }
 
     /// Whether any page is marked so.
     #[inline]
     pub(crate) fn any_writable(&self) -> bool {
         self.any_marked(Mark::Writable)
+    }
+
+    /// Whether there are shared mappings that may become writable. May change at any time; for who has locked a page that was
+    /// in the page cache before: no new one of them has mapped that.
+    #[inline]
+    pub(crate) fn is_writably_mapped(&self) -> bool {
+        // SAFETY: The address space is valid.
+        unsafe { bindings::mapping_writably_mapped(self.as_ptr()) }
     }
 
     /// Takes `invalidate_lock` so that no page is added for a fault. May sleep.
@@ -314,6 +324,39 @@ impl FolioBatch {
             .take(usize::from(self.0.nr))
             // SAFETY: By the type invariant; the references outlive the borrow of the batch.
             .map(|folio| unsafe { Folio::from_raw(*folio) })
+    }
+
+    /// Drops references to many folios, which takes less than one by one.
+    pub(crate) fn put_all(folios: impl Iterator<Item = ARef<Folio>>) {
+        let mut batch = Self::fill(|_| 0);
+        for folio in folios {
+            let n = usize::from(batch.0.nr);
+            // INVARIANT: A reference is handed over to the batch.
+            batch.0.folios[n] = ARef::into_raw(folio).as_ptr().cast();
+            batch.0.nr += 1;
+            if n + 1 == FOLIO_BATCH_SIZE {
+                batch.put();
+            }
+        }
+        batch.put();
+    }
+
+    /// Drops the references that it has.
+    fn put(&mut self) {
+        // SAFETY: The references belong to the batch, which is empty afterwards.
+        unsafe { bindings::folios_put(&mut self.0) };
+    }
+
+    /// Gives the references away, in the order of their index.
+    pub(crate) fn into_folios(mut self) -> impl Iterator<Item = ARef<Folio>> {
+        // INVARIANT: The batch is empty from here on.
+        let nr = usize::from(core::mem::take(&mut self.0.nr));
+        let mut folios = [const { None }; FOLIO_BATCH_SIZE];
+        for (place, folio) in folios.iter_mut().zip(self.0.folios).take(nr) {
+            // SAFETY: By the type invariant it was a folio with a reference that belonged to the batch.
+            *place = unsafe { Folio::take_raw(folio) };
+        }
+        folios.into_iter().flatten()
     }
 
     /// Drops the references and keeps the indices.

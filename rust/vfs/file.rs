@@ -75,14 +75,14 @@ impl<F: FileSystem> File<F> {
     #[inline]
     pub(crate) fn update_time(&self) -> Result {
         // SAFETY: The file is valid.
-        to_result(unsafe { bindings::file_update_time(self.as_ptr()) })
+        done(unsafe { bindings::file_update_time(self.as_ptr()) })
     }
 
     /// Takes away set-user-ID and the like before the file is written to. `i_rwsem` is held for writing.
     #[inline]
     pub(crate) fn remove_privs(&self) -> Result {
         // SAFETY: The file is valid.
-        to_result(unsafe { bindings::file_remove_privs(self.as_ptr()) })
+        done(unsafe { bindings::file_remove_privs(self.as_ptr()) })
     }
 
     /// [`File::remove_privs`] and [`File::update_time`] for what is not a write(2). `i_rwsem` is held for writing.
@@ -105,6 +105,16 @@ impl<F: FileSystem> File<F> {
         // SAFETY: The file and the pointers are valid.
         unsafe { bindings::file_setpos(self.as_ptr(), &mut pos, &max) };
         position(pos)
+    }
+}
+
+/// As `to_result`, without a call for what succeeds.
+#[inline]
+fn done(ret: c_int) -> Result {
+    if ret == 0 {
+        Ok(())
+    } else {
+        to_result(ret)
     }
 }
 
@@ -206,8 +216,14 @@ impl IovIter {
     /// The bytes that are left.
     #[inline]
     pub(crate) fn count(&self) -> usize {
-        // SAFETY: The iterator is valid.
-        unsafe { bindings::iov_iter_count(self.0.get()) }
+        // SAFETY: The iterator is valid, and the field is one of all kinds of iterators.
+        unsafe {
+            (*self.0.get())
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .as_ref()
+                .count
+        }
     }
 
     /// Calls `f` with this cut to `limit` bytes.

@@ -14,9 +14,14 @@ use super::{
     task, //
 };
 use core::{
+    ffi::c_void,
     mem::ManuallyDrop,
     ops::Deref,
-    ptr::NonNull, //
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicUsize,
+        Ordering, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -146,11 +151,25 @@ impl Folio {
         Ok(())
     }
 
-    /// Makes a page with the contents of `source` that can take its place in the page cache. `ENOMEM`, and `EIO` for broken
-    /// memory.
-    pub(crate) fn replacement_of(source: &LockedFolio) -> Result<Replacement> {
-        let folio = Self::alloc(bindings::GFP_HIGHUSER)?;
-        folio.fill_from(source)?;
+    /// Makes a page that can take the place of `source` in the page cache: `fill` may write to its start and returns how
+    /// much it has, and the rest of the contents is that of `source`. `ENOMEM`, and `EIO` for broken memory.
+    pub(crate) fn replacement_of(
+        source: &LockedFolio,
+        fill: impl FnOnce(&LockedFolio) -> usize,
+    ) -> Result<Replacement> {
+        // SAFETY: A new folio of order 0 comes with one reference and its lock, or is null.
+        let folio =
+            unsafe { LockedFolio::take_raw(bindings::folio_alloc_locked(bindings::GFP_HIGHUSER)) }
+                .ok_or(ENOMEM)?;
+        match fill(&folio) {
+            0 => folio.fill_from(source)?,
+            filled => {
+                if filled < PAGE_SIZE {
+                    folio.copy_piece(filled, source, filled, PAGE_SIZE);
+                }
+                folio.mark_uptodate();
+            }
+        }
         Ok(Replacement(folio))
     }
 
@@ -168,6 +187,18 @@ impl Folio {
         Ok(folio)
     }
 
+    /// Its flags, by the numbers of `enum pageflags`. They may change at any time. Read here and not by C: each call would
+    /// cost more than the test.
+    #[inline]
+    fn flags(&self, order: Ordering) -> usize {
+        // SAFETY: The folio is valid, and its flags are a word that is changed by atomic operations only.
+        let flags = unsafe {
+            let fields = &raw mut (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1;
+            AtomicUsize::from_ptr((&raw mut (*fields).flags.f).cast())
+        };
+        flags.load(order)
+    }
+
     /// The number of references. It may change at any time.
     #[inline]
     pub(crate) fn ref_count(&self) -> i32 {
@@ -178,31 +209,36 @@ impl Folio {
     /// Whether the contents are valid. What is not uptodate has never been written to, and stands for zeros.
     #[inline]
     pub(crate) fn is_uptodate(&self) -> bool {
-        // SAFETY: The folio is valid; its flags are read atomically.
-        unsafe { bindings::folio_test_uptodate(self.as_ptr()) }
+        // Acquire: what is read of the contents after this is not older. The flag is set after a barrier.
+        self.flags(Ordering::Acquire) & (1 << bindings::pageflags_PG_uptodate) != 0
     }
 
     /// Whether the memory was found to be broken.
     #[inline]
     pub(crate) fn is_hwpoison(&self) -> bool {
-        // SAFETY: The folio is valid; its flags are read atomically.
-        unsafe { bindings::folio_test_hwpoison(self.as_ptr()) }
+        #[cfg(CONFIG_MEMORY_FAILURE)]
+        return self.flags(Ordering::Relaxed) & (1 << bindings::pageflags_PG_hwpoison) != 0;
+        #[cfg(not(CONFIG_MEMORY_FAILURE))]
+        return false;
     }
 
     /// Whether the folio is dirty. This module keeps dirty what it has charged to the superblock; see
     /// `fs::space::Space`.
     #[inline]
     pub(crate) fn is_dirty(&self) -> bool {
-        // SAFETY: The folio is valid; its flags are read atomically.
-        unsafe { bindings::folio_test_dirty(self.as_ptr()) }
+        self.flags(Ordering::Relaxed) & (1 << bindings::pageflags_PG_dirty) != 0
     }
 
     /// Its page number in the file. Meaningful while the folio is in a page cache, which its lock or an index of the
     /// caller's own has to tell.
     #[inline]
     pub(crate) fn index(&self) -> usize {
-        // SAFETY: The folio is valid, and the index of a referenced folio of order 0 does not change.
-        unsafe { bindings::folio_index(self.as_ptr()) }
+        // SAFETY: The folio is valid, and the index of a referenced folio of order 0 does not change while it matters. It is
+        // read once.
+        unsafe {
+            let fields = &raw const (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1;
+            (&raw const (*fields).__bindgen_anon_2.index).read_volatile()
+        }
     }
 
     /// Waits for the lock of the folio and takes it.
@@ -215,7 +251,7 @@ impl Folio {
 }
 
 /// A folio that nobody else knows, for [`LockedFolio::replace`].
-pub(crate) struct Replacement(ARef<Folio>);
+pub(crate) struct Replacement(LockedFolio);
 
 /// A folio and its lock, which is released when this is dropped.
 ///
@@ -275,6 +311,12 @@ impl LockedFolio {
         unsafe { bindings::folio_maybe_pinned(self.as_ptr()) }
     }
 
+    /// Whether [`super::address_space::AddressSpace::set_writable`] has marked it.
+    #[inline]
+    pub(super) fn is_checked(&self) -> bool {
+        self.flags(Ordering::Relaxed) & (1 << bindings::pageflags_PG_checked) != 0
+    }
+
     /// Declares the contents not to be valid any more.
     #[inline]
     pub(crate) fn clear_uptodate(&self) {
@@ -320,14 +362,24 @@ impl LockedFolio {
     #[inline]
     pub(crate) fn stamp(&self) -> usize {
         // SAFETY: The folio is valid, and its lock protects the field.
-        unsafe { bindings::folio_stamp(self.as_ptr()) }
+        unsafe { *self.private() as usize }
     }
 
     /// Sets the stamp.
     #[inline]
     pub(crate) fn set_stamp(&self, stamp: usize) {
         // SAFETY: The folio is valid, and its lock protects the field.
-        unsafe { bindings::folio_set_stamp(self.as_ptr(), stamp) };
+        unsafe { *self.private() = stamp as *mut c_void };
+    }
+
+    /// `folio->private`.
+    #[inline]
+    fn private(&self) -> *mut *mut c_void {
+        // SAFETY: The folio is valid.
+        unsafe {
+            let fields = &raw mut (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1;
+            &raw mut (*fields).__bindgen_anon_3.private
+        }
     }
 
     /// Whether some page table maps the folio.
@@ -347,17 +399,15 @@ impl LockedFolio {
         unsafe { bindings::folio_has_other_users(self.as_ptr(), refs) }
     }
 
-    /// Puts `new`, which holds the same, in the place of this folio, which leaves the page cache. The old folio stays
-    /// locked until its guard is dropped, and keeps its contents for those who have references.
+    /// Puts `new` in the place of this folio, which leaves the page cache. The old folio stays locked until then, and keeps
+    /// its contents for those who have references; page tables that map it are not changed.
     /// Returns `false`, and nothing happens, if this folio is not in the page cache any more.
     pub(crate) fn replace(&mut self, new: Replacement) -> bool {
-        // SAFETY: Both are valid folios of order 0. This one is locked; nobody else knows the new one, which is locked
-        // here.
+        // SAFETY: Both are valid and locked folios of order 0, and nobody else knows the new one.
         if !unsafe { bindings::filemap_replace(self.as_ptr(), new.0.as_ptr()) } {
             return false;
         }
-        // INVARIANT: The new folio was locked above.
-        *self = Self(new.0);
+        *self = new.0;
         true
     }
 

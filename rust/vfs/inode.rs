@@ -143,11 +143,23 @@ impl<T: FileSystem> Inode<T> {
     }
 
     /// Returns the size in bytes (`i_size_read`).
+    #[inline]
     pub(crate) fn size(&self) -> i64 {
-        let mut size = 0;
-        // SAFETY: The inode is live; C reads the size consistently without a lock.
-        unsafe { bindings::i_size_read(self.as_ptr(), &mut size) };
-        size
+        #[cfg(CONFIG_64BIT)]
+        {
+            use core::sync::atomic::{AtomicUsize, Ordering};
+            // SAFETY: The inode is live, and its size a word that is read at once. In the order that C keeps: what is read of
+            // the page cache afterwards is not older.
+            let size = unsafe { AtomicUsize::from_ptr((&raw mut (*self.as_ptr()).i_size).cast()) };
+            size.load(Ordering::Acquire) as i64
+        }
+        #[cfg(not(CONFIG_64BIT))]
+        {
+            let mut size = 0;
+            // SAFETY: The inode is live; C reads the size consistently without a lock.
+            unsafe { bindings::i_size_read(self.as_ptr(), &mut size) };
+            size
+        }
     }
 
     /// Returns the inode number.

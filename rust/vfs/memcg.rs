@@ -6,6 +6,7 @@
 
 use super::{
     bindings,
+    folio::Folio,
     task, //
 };
 use core::ptr::NonNull;
@@ -27,6 +28,13 @@ impl MemCg {
     pub(crate) fn current() -> Self {
         // SAFETY: There always is a running task; the function counts a reference for us.
         Self(NonNull::new(unsafe { bindings::current_memcg() }))
+    }
+
+    /// Whether `folio` is charged to this cgroup.
+    pub(crate) fn pays_for(&self, folio: &Folio) -> bool {
+        let memcg = self.0.map_or(core::ptr::null_mut(), NonNull::as_ptr);
+        // SAFETY: Both are valid.
+        unsafe { bindings::memcg_pays_for(memcg, folio.as_ptr()) }
     }
 
     /// Calls `f`, and has the memory that it allocates with `__GFP_ACCOUNT` charged to this cgroup.

@@ -580,6 +580,12 @@ impl MmapDesc {
         unsafe { bindings::vma_desc_is_shared(self.0.get()) }
     }
 
+    /// Whether it is asked for a mapping that [`AddressSpace::is_writably_mapped`] sees.
+    pub(crate) fn may_be_written(&self) -> bool {
+        // SAFETY: The descriptor is valid.
+        unsafe { bindings::vma_desc_is_shared_maywrite(self.0.get()) }
+    }
+
     /// The pages of the file that it will map: the first one, and the one after the last.
     pub(crate) fn pages(&self) -> (usize, usize) {
         // SAFETY: The descriptor is valid.

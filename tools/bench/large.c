@@ -75,6 +75,35 @@ void bench_gc(struct run *run)
 	}
 }
 
+/* Somebody who writes a page each millisecond, whatever else there is to do. */
+struct writer {
+	struct run *run;
+	double longest;
+	long writes;
+	bool stop;
+};
+
+static void *write_on(void *data)
+{
+	struct sched_param param = { .sched_priority = 2 };
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	struct writer *writer = data;
+
+	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &param))
+		errx(1, "pthread_setschedparam");
+	while (!__atomic_load_n(&writer->stop, __ATOMIC_RELAXED)) {
+		double start = now(), took;
+
+		put(writer->run->fd, buffer, PAGE, (PAGES - 1) * PAGE);
+		took = now() - start;
+		if (took > writer->longest)
+			writer->longest = took;
+		__atomic_store_n(&writer->writes, writer->writes + 1, __ATOMIC_RELAXED);
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
 /* A snapshot takes every page away from those who may be writing to it. */
 void bench_stall(struct run *run)
 {
@@ -84,10 +113,26 @@ void bench_stall(struct run *run)
 	write_file(run->fd, PAGES);
 	shared = map(run->fd, GIB, PROT_READ | PROT_WRITE, MAP_SHARED);
 	for_all_runs(run) {
+		struct writer writer = { .run = run };
+		pthread_t thread;
+
 		store(shared, PAGES);
 		start = now();
 		at = map(run->fd, GIB, PROT_READ, MAP_PRIVATE);
 		report(run, "ns", now() - start, "mmap of 1 GiB that a shared mapping has written");
+		unmap(at, GIB);
+
+		store(shared, PAGES);
+		if (pthread_create(&thread, NULL, write_on, &writer))
+			errx(1, "pthread_create");
+		/* It runs, and sleeps. */
+		while (!__atomic_load_n(&writer.writes, __ATOMIC_RELAXED))
+			nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+		writer.longest = 0;
+		at = map(run->fd, GIB, PROT_READ, MAP_PRIVATE);
+		__atomic_store_n(&writer.stop, true, __ATOMIC_RELAXED);
+		pthread_join(thread, NULL);
+		report(run, "ns", writer.longest, "longest write during that mmap");
 		unmap(at, GIB);
 	}
 	unmap(shared, GIB);

@@ -141,14 +141,14 @@ static void write_to_mapped(struct run *run, int count, enum where where)
 		make(run, count, where == INSTANTS);
 	settle();
 	for_all_runs(run) {
-		long copied = statistic(run, "pages_copied");
+		long kept = statistic(run, "preserved_pages");
 		double first = write_some(run);
 
-		copied = statistic(run, "pages_copied") - copied;
+		kept = statistic(run, "preserved_pages") - kept;
 		report(run, "ns", first, "first write 4 KiB, %s", how);
 		report(run, "ns", write_some(run), "second write 4 KiB, %s", how);
 		if (count == MOST)
-			report(run, "copies/page", (double)copied / PER_RUN, "copies, %s", how);
+			report(run, "pages/page", (double)kept / PER_RUN, "pages kept, %s", how);
 	}
 	if (where == ELSEWHERE)
 		drop_elsewhere(processes);

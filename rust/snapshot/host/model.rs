@@ -535,7 +535,7 @@ impl File {
 
     /// `Snapshots::preserve`.
     fn run_change(&mut self, page: usize, hole: bool, made: &mut bool) -> bool {
-        let lo = self.stamp[page].max(self.store.settled(page));
+        let lo = self.store.settled_since(page, self.stamp[page]);
         match self.store.claim(page, lo) {
             Claim::Nobody => (),
             Claim::Stale => {

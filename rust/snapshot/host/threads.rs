@@ -229,7 +229,7 @@ impl File {
         loop {
             let (claim, account) = {
                 let store = self.store.read().unwrap();
-                match store.claim(page, stamp.max(store.settled(page))) {
+                match store.claim(page, store.settled_since(page, stamp)) {
                     claim @ Claim::By(id) => (claim, store.account(id)),
                     claim => (claim, None),
                 }
@@ -246,7 +246,7 @@ impl File {
                 made = Some(make());
             }
             let mut store = self.store.write().unwrap();
-            let lo = stamp.max(store.settled(page));
+            let lo = store.settled_since(page, stamp);
             let again = match self.broken {
                 Broken::ClaimOnce => claim,
                 _ => store.claim(page, lo),

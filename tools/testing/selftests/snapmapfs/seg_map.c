@@ -476,4 +476,28 @@ TEST_F(seg, one_instant)
 	ASSERT_FALSE(w.failed);
 }
 
+/* R4: without snapshots, truncation takes own stores as well, also across a border. */
+TEST(live)
+{
+	struct seg s = {};
+	char *map, *win;
+
+	ASSERT_EQ(0, seg_create(&s, "segment=16k,private=live", 3 * 16384));
+	s.win = window(s.s.fd, s.start + 512, 0);
+	map = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE, s.s.fd, s.start);
+	ASSERT_TRUE(mapped(map));
+	win = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE, s.win, 0);
+	ASSERT_TRUE(mapped(win));
+	ASSERT_EQ(LEN, seg_write(&s, 1, 0, LEN));
+	ASSERT_EQ(SAME, differs(map, 1, 0, LEN));
+	ASSERT_EQ(SAME, differs(win, 1, 512, LEN - 512));
+	map[HALF + page_size] = 'x';
+	win[HALF + page_size] = 'x';
+	ASSERT_EQ(0, ftruncate(s.s.fd, s.start + HALF));
+	ASSERT_EQ(SAME, differs(map, 1, 0, HALF));
+	ASSERT_EQ(BUS, read_byte_or_sigbus(map + HALF + page_size));
+	ASSERT_EQ(BUS, read_byte_or_sigbus(win + HALF + page_size));
+	seg_destroy(&s);
+}
+
 TEST_HARNESS_MAIN

@@ -70,13 +70,16 @@ TEST_F(stats, copies)
 	long epochs = STAT("epochs"), copied = STAT("pages_copied");
 	long live = STAT("live_pages"), snapshots = STAT("snapshots");
 	char *a = map_all(&self->s), *b = map_all(&self->s);
+	int i;
 
 	ASSERT_TRUE(mapped(a) && mapped(b));
 	EXPECT_EQ(snapshots + 2, STAT("snapshots"));
 	/* The file was written before the first, and not between the two. */
 	EXPECT_EQ(epochs + 1, STAT("epochs"));
-	ASSERT_EQ(self->s.len, write_gen(self->s.fd, 1, 0, self->s.len));
-	ASSERT_EQ(self->s.len, write_gen(self->s.fd, 2, 0, self->s.len));
+	for (i = 0; i < PAGES; i++) {
+		ASSERT_EQ(1, write_gen(self->s.fd, 1, i * page_size, 1));
+		ASSERT_EQ(1, write_gen(self->s.fd, 2, i * page_size + i, 1));
+	}
 	EXPECT_EQ(copied + PAGES, STAT("pages_copied"));
 	EXPECT_EQ(PAGES, STAT("preserved_pages"));
 	EXPECT_EQ(live, STAT("live_pages"));
@@ -101,6 +104,33 @@ TEST_F(stats, given_pages_are_not_copied)
 	ASSERT_EQ(SAME, differs(map, 0, 0, self->s.len));
 	ASSERT_EQ(0, munmap(map, self->s.len));
 	EXPECT_EQ(0, STAT("preserved_pages"));
+}
+
+/* Nor are those that are written as a whole, unless the live file is mapped. */
+TEST_F(stats, whole_pages_are_not_copied)
+{
+	long copied = STAT("pages_copied"), given = STAT("pages_given");
+	long unmaps = STAT("unmaps"), live = STAT("live_pages");
+	char *map = map_all(&self->s), *shared;
+
+	ASSERT_TRUE(mapped(map));
+	ASSERT_EQ(SAME, touch(map, self->s.len));
+	ASSERT_EQ(self->s.len, write_gen(self->s.fd, 1, 0, self->s.len));
+	EXPECT_EQ(given + PAGES, STAT("pages_given"));
+	EXPECT_EQ(copied, STAT("pages_copied"));
+	EXPECT_EQ(unmaps, STAT("unmaps"));
+	EXPECT_EQ(PAGES, STAT("preserved_pages"));
+	EXPECT_EQ(live, STAT("live_pages"));
+	ASSERT_EQ(0, munmap(map, self->s.len));
+	EXPECT_EQ(0, STAT("preserved_pages"));
+
+	shared = map_shared(self->s.fd, 0, self->s.len);
+	map = map_all(&self->s);
+	ASSERT_TRUE(mapped(shared) && mapped(map));
+	ASSERT_EQ(self->s.len, write_gen(self->s.fd, 2, 0, self->s.len));
+	EXPECT_EQ(given + PAGES, STAT("pages_given"));
+	EXPECT_EQ(copied + PAGES, STAT("pages_copied"));
+	EXPECT_EQ(unmaps + PAGES, STAT("unmaps"));
 }
 
 TEST_F(stats, eager_copies)
@@ -313,8 +343,8 @@ TEST_F(cgroup, the_writer_does_not_fail_for_it)
 	EXPECT_TRUE(mapper_is_content(self->to[1], self->from[0]));
 }
 
-/* Fills the group, maps the file and truncates it: that needs memory. */
-static void truncate_in_full_group(const char *path)
+/* Fills the group, maps the file and changes it: that needs memory. */
+static void change_in_full_group(const char *path, bool truncate, long room)
 {
 	char pid[16], page[4096], max[32];
 	long i, pages = 4000;
@@ -331,13 +361,18 @@ static void truncate_in_full_group(const char *path)
 	if (!mapped(map_private(fd, 0, pages * sizeof(page))))
 		_exit(1);
 	snprintf(max, sizeof(max), "%ld",
-		 (long)stat_of(GROUP, "memory.current") + 65536);
+		 (long)stat_of(GROUP, "memory.current") + room);
 	put(GROUP, "memory.max", max);
-	_exit(ftruncate(fd, 0) ? 1 : 0);
+	if (truncate)
+		_exit(ftruncate(fd, 0) ? 1 : 0);
+	for (i = 0; i < pages; i++)
+		if (pwrite(fd, page, sizeof(page), i * sizeof(page)) < 0)
+			_exit(2);
+	_exit(0);
 }
 
-/* It may be killed for that, but not stay. */
-TEST_F(cgroup, truncate_in_a_full_group_ends)
+/* Waits until that has ended. Returns its status, -1 if it stays. */
+static int change_in_a_group(bool truncate, long room)
 {
 	char path[PATH_MAX];
 	int tries, status;
@@ -345,19 +380,40 @@ TEST_F(cgroup, truncate_in_a_full_group_ends)
 
 	snprintf(path, sizeof(path), "%s/full_group", snap_dir());
 	pid = fork();
-	ASSERT_LE(0, pid);
 	if (!pid)
-		truncate_in_full_group(path);
-	for (tries = 0; tries < 200; tries++) {
+		change_in_full_group(path, truncate, room);
+	for (tries = 0; pid > 0 && tries < 200; tries++) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			break;
 		usleep(100000);
 	}
-	put(GROUP, "memory.max", "max");
 	unlink(path);
-	ASSERT_GT(200, tries);
+	return pid > 0 && tries < 200 ? status : -1;
+}
+
+/* It may be killed for that, but not stay. */
+TEST_F(cgroup, truncate_in_a_full_group_ends)
+{
+	int status = change_in_a_group(true, 65536);
+
+	put(GROUP, "memory.max", "max");
+	ASSERT_NE(-1, status);
 	if (WIFEXITED(status))
 		ASSERT_EQ(0, WEXITSTATUS(status));
+}
+
+/* Who preserves pages of his own group stays within its limit, or is killed. */
+TEST_F(cgroup, writes_in_a_full_group_stay_in_it)
+{
+	const long room = 4 << 20, slack = 1 << 20;
+	int status = change_in_a_group(false, room);
+	long max = stat_of(GROUP, "memory.max");
+
+	EXPECT_GE(max + slack, stat_of(GROUP, "memory.peak"));
+	put(GROUP, "memory.max", "max");
+	ASSERT_NE(-1, status);
+	if (WIFEXITED(status))
+		ASSERT_EQ(2, WEXITSTATUS(status));
 }
 
 TEST_HARNESS_MAIN
