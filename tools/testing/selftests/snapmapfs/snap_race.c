@@ -383,7 +383,7 @@ TEST_F(race, mappings_of_all_ages)
 	struct race *r = &self->r;
 	pthread_t thread;
 	long maps = 0;
-	int i;
+	int i, k;
 
 	r->change = change_write;
 	change_write(r, 1);
@@ -394,7 +394,17 @@ TEST_F(race, mappings_of_all_ages)
 		ASSERT_EQ(0, pthread_create(&m[i].thread, NULL, mapper, &m[i]));
 	}
 	usleep(stress_ms() * 1000);
+	/* Longer where that was too short to show anything. */
+	for (i = 0; i < 100 * slow(); i++) {
+		maps = 0;
+		for (k = 0; k < 3; k++)
+			maps += __atomic_load_n(&m[k].maps, __ATOMIC_RELAXED);
+		if (maps >= 3 * SLOTS)
+			break;
+		usleep(100000);
+	}
 	settle(_metadata, r, thread);
+	maps = 0;
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(0, pthread_join(m[i].thread, NULL));
 		EXPECT_EQ(0, m[i].wrong);
@@ -515,6 +525,11 @@ struct stop {
 	void (*act)(struct stop *s);	/* with priority */
 };
 
+static long first_word(const char *page)
+{
+	return __atomic_load_n((const long *)page, __ATOMIC_RELAXED);
+}
+
 static void stop_at(struct stop *s, int page)
 {
 	__atomic_store_n(&s->at, page, __ATOMIC_RELAXED);
@@ -543,16 +558,6 @@ static void stop_change(struct stop *s)
 	s->r->change(s->r, s->r->base + 1);
 }
 
-static long load_word(const char *p)
-{
-	return __atomic_load_n((const long *)p, __ATOMIC_RELAXED);
-}
-
-static void store_word(char *p, long value)
-{
-	__atomic_store_n((long *)p, value, __ATOMIC_RELAXED);
-}
-
 /*
  * Each page comes by a fault of its own: for a store there is no fault-around. In
  * every fourth round it is loads, with fault-around.
@@ -568,7 +573,7 @@ static void stop_look(struct stop *s)
 		stop_at(s, i);
 		if (r->base / 10 % 4 && write_byte_or_sigbus(page + 64, r->base) == BUS)
 			judge(r, BUS);
-		judge(r, load_word(page));
+		judge(r, first_word(page));
 	}
 	stop_at(s, -1);
 }
@@ -584,7 +589,7 @@ static void stop_look_on(struct stop *s)
 
 		if (s->seed & 64 && write_byte_or_sigbus(page + 64, r->base) == BUS)
 			judge(r, BUS);
-		judge(r, load_word(page));
+		judge(r, first_word(page));
 	}
 }
 
@@ -614,7 +619,7 @@ static void stop_store(struct race *r, long n)
 	int i;
 
 	for (i = 0; i < STOP_PAGES; i++)
-		store_word(map + i * page_size, n);
+		__atomic_store_n((long *)(map + i * page_size), n, __ATOMIC_RELAXED);
 	munmap(map, STOP_PAGES * page_size);
 }
 
@@ -665,7 +670,7 @@ static void stop(struct __test_metadata *_metadata, struct race *r,
 		else
 			ASSERT_EQ(0, sem_wait(&s.done));
 		for (k = 0; k < STOP_PAGES; k++)
-			judge(r, load_word(r->s.map + k * page_size));
+			judge(r, first_word(r->s.map + k * page_size));
 		ASSERT_EQ(0, r->wrong) {
 			TH_LOG("in round %d, of which %ld were stopped", i, s.stopped);
 		}

@@ -940,10 +940,6 @@ static void judge_surroundings(double seconds)
 	if (options.zram && options.pressure) {
 		n = get_key("/proc/vmstat", "pswpout") - swapped;
 		printf("torture: %ld pages swapped out\n", n);
-		if (seconds > 20 && n <= 0 && failing()) {
-			complain("  nothing was swapped out\n");
-			failed();
-		}
 	}
 	if (options.hotplug && seconds > 20 && !all->counter[C_GONE] && failing()) {
 		complain("  no processor was ever gone\n");

@@ -23,7 +23,7 @@ static inline int window(int fd, uint64_t offset, uint64_t length)
 }
 
 /* As file_differs(), for a file that has at @pos what generation @gen has at @off. */
-static inline ssize_t shows_not(int fd, ssize_t pos, unsigned int gen, ssize_t off,
+static inline ssize_t shows_not(int fd, off_t pos, unsigned int gen, ssize_t off,
 				ssize_t len)
 {
 	char *buf = alloc(len);
@@ -33,6 +33,12 @@ static inline ssize_t shows_not(int fd, ssize_t pos, unsigned int gen, ssize_t o
 		ret = differs(buf, gen, off, len);
 	free(buf);
 	return ret;
+}
+
+/* Mounts with small segments are for smaller files on 32-bit machines. */
+static inline bool has_all_offsets(int fd)
+{
+	return sizeof(long) == 8 || lseek(fd, INT64_MAX, SEEK_SET) == INT64_MAX;
 }
 
 /* Where windows begin. */
