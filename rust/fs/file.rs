@@ -141,6 +141,7 @@ pub(crate) fn set_size(inode: &Locked, size: i64) -> Result {
         let change = change(inode);
         clear_tail(&change, inode, old)?;
         views::resize(inode, size);
+        settle_old_tail(&change, inode, old);
         return Ok(());
     }
     let _invalidate = inode.mapping().invalidate_lock();
@@ -173,6 +174,20 @@ fn cut(change: &Change<'_>, inode: &Inode, first: usize) {
     } else {
         mapping.unmap(first, 0);
         discard_range(change, inode, first, usize::MAX);
+    }
+}
+
+/// Takes back what was lent of the page that a file of `size` bytes ended with before it grew, since the page of a view that it
+/// is on has more of the file now. Who lends from here on knows.
+fn settle_old_tail(change: &Change<'_>, inode: &Inode, size: i64) {
+    if !inode.has_extensions() {
+        return;
+    }
+    let Some((part, last)) = inode.part_at(unsigned(size).saturating_sub(1)) else {
+        return;
+    };
+    if let Some(folio) = part.lock_page(page_of(last).0) {
+        change.of(part).settle_anyway(folio);
     }
 }
 
@@ -431,9 +446,18 @@ fn write_bounced(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> 
 
 /// Writes all of `from` at `pos`. Returns how much was written, or the error if that is nothing.
 pub(super) fn perform_write(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> {
-    if pos > unsigned(inode.size()) {
-        clear_tail(&change(inode), inode, inode.size())?;
+    let old = inode.size();
+    if pos <= unsigned(old) {
+        return write_all(inode, pos, from);
     }
+    clear_tail(&change(inode), inode, old)?;
+    let ret = write_all(inode, pos, from);
+    settle_old_tail(&change(inode), inode, old);
+    ret
+}
+
+/// As [`perform_write`], where the file is not left with a gap before `pos`.
+fn write_all(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> {
     let mut written = 0;
     let mut faulted_in = false;
     let error = loop {
@@ -756,6 +780,7 @@ fn fill(inode: &Locked, start: u64, end: u64, zero: bool, size: Option<i64>) -> 
     }
     if let Some(size) = size {
         views::resize(inode, size);
+        settle_old_tail(&change, inode, old);
     }
     Ok(())
 }

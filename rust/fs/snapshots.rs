@@ -364,6 +364,11 @@ impl Change<'_> {
         Ok(filled)
     }
 
+    /// As [`Change::settle`], for a page that nobody but its caller has locked. Waits for memory if it has to.
+    pub(crate) fn settle_anyway(&self, mut folio: LockedFolio) {
+        insist(|| self.settle(&mut folio, 1, Charge::Anyway));
+    }
+
     /// The slow part of [`Change::settle`].
     #[cold]
     #[inline(never)]

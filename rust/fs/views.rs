@@ -556,6 +556,10 @@ pub(super) fn page_mkwrite(
         }
     }
     let low = borrow(&change, view, low_part)?;
+    if next.is_some_and(is_within) != high_part.is_some() {
+        // Who makes the file longer takes back the page that it ended with after that.
+        return Ok(None);
+    }
     let high = match high_part {
         Some(part) => Some((part.0, borrow(&change, view, part)?)),
         None => None,

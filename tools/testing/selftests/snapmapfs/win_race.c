@@ -6,6 +6,8 @@
  */
 #include "win.h"
 
+#include <semaphore.h>
+
 #define PAGES	4
 #define LEN	(PAGES * page_size)
 #define VIEWS	8	/* the file, windows at every block of a page */
@@ -181,6 +183,85 @@ TEST_F(race, stores_and_snapshots)
 TEST_F(race, stores_writes_and_snapshots)
 {
 	run(_metadata, self->map, self->s.fd, 1, true);
+}
+
+struct grow {
+	struct snap *s;
+	char *map;		/* of a window with the last byte of a page, and the next page */
+	sem_t go, done;
+	int how;
+	bool failed;
+};
+
+/* Makes a file of two pages one of three, and leaves the third one a hole. */
+static void *grow(void *arg)
+{
+	struct grow *g = arg;
+
+	for (;;) {
+		sem_wait(&g->go);
+		if (g->how < 0)
+			return NULL;
+		if (g->how == 0)
+			g->failed |= !!ftruncate(g->s->fd, 3 * page_size);
+		else if (g->how == 1)
+			g->failed |= pwrite(g->s->fd, "x", 1, 3 * page_size) != 1;
+		else
+			g->failed |= !!fallocate(g->s->fd, 0, 0, 3 * page_size);
+		sem_post(&g->done);
+	}
+}
+
+/*
+ * What ends with the file is stored into while the file grows; what the view has more
+ * of then is part of the file, too.
+ */
+static void grow_and_store(struct __test_metadata *_metadata, struct snap *s, int win, int how)
+{
+	struct grow g = { .s = s, .how = how };
+	long end = now_ms() + stress_ms();
+	pthread_t thread;
+	int i, k;
+
+	g.map = map_shared(win, 0, 3 * page_size);
+	ASSERT_TRUE(mapped(g.map));
+	ASSERT_EQ(0, sem_init(&g.go, 0, 0));
+	ASSERT_EQ(0, sem_init(&g.done, 0, 0));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, grow, &g));
+	for (i = 0; now_ms() < end; i++) {
+		char *low = g.map + page_size, *high = g.map + 2 * page_size - 100, byte;
+
+		ASSERT_EQ(0, ftruncate(s->fd, 2 * page_size));
+		ASSERT_EQ(0, sem_post(&g.go));
+		for (k = 0; k < i % 64 * 50; k++)
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		__atomic_store_n(low, i, __ATOMIC_RELAXED);
+		ASSERT_EQ(0, sem_wait(&g.done));
+		ASSERT_FALSE(g.failed);
+		__atomic_store_n(high, i + 1, __ATOMIC_RELAXED);
+		ASSERT_EQ(1, pread(s->fd, &byte, 1, 2 * page_size - 100 + BLOCK));
+		ASSERT_EQ((char)(i + 1), byte) TH_LOG("in round %d", i);
+		ASSERT_EQ(1, pread(s->fd, &byte, 1, page_size + BLOCK));
+		ASSERT_EQ((char)i, byte) TH_LOG("in round %d", i);
+	}
+	g.how = -1;
+	ASSERT_EQ(0, sem_post(&g.go));
+	pthread_join(thread, NULL);
+}
+
+TEST_F(race, stores_and_truncate)
+{
+	grow_and_store(_metadata, &self->s, self->win[1], 0);
+}
+
+TEST_F(race, stores_and_write_behind_the_end)
+{
+	grow_and_store(_metadata, &self->s, self->win[1], 1);
+}
+
+TEST_F(race, stores_and_allocation)
+{
+	grow_and_store(_metadata, &self->s, self->win[1], 2);
 }
 
 TEST_HARNESS_MAIN
