@@ -584,7 +584,7 @@ impl Snapshots {
             }
             // If only snapshots have mapped the page they may go on with that: all of them want this version. It stays
             // charged to whom it was charged, so that has to be who pays for the version. For the new page he is charged past
-            // his limit, but within it for the entry in the store, of which there are a few dozen to a page.
+            // his limit, so he must not have reached it.
             let itself = replace.as_ref().is_some_and(|replace| !replace.live)
                 && account.is_none_or(|account| account.pays_for(folio));
             if !itself {

@@ -569,13 +569,17 @@ struct mem_cgroup *snapmapfs_helper_set_active_memcg(struct mem_cgroup *memcg)
 	return set_active_memcg(memcg);
 }
 
+/* Whether @folio is charged to @memcg, which is below its limits. Who charges at the same time makes that inexact. */
 bool snapmapfs_helper_memcg_pays_for(const struct mem_cgroup *memcg, struct folio *folio)
 {
+	const struct page_counter *counter = memcg ? &memcg->memory : NULL;
 	bool pays;
 
 	rcu_read_lock();
 	pays = folio_memcg(folio) == memcg;
 	rcu_read_unlock();
+	for (; pays && counter; counter = counter->parent)
+		pays = atomic_long_read(&counter->usage) < READ_ONCE(counter->max);
 	return pays;
 }
 

@@ -30,7 +30,7 @@ impl MemCg {
         Self(NonNull::new(unsafe { bindings::current_memcg() }))
     }
 
-    /// Whether `folio` is charged to this cgroup.
+    /// Whether `folio` is charged to this cgroup, and neither that nor any above it is at its limit.
     pub(crate) fn pays_for(&self, folio: &Folio) -> bool {
         let memcg = self.0.map_or(core::ptr::null_mut(), NonNull::as_ptr);
         // SAFETY: Both are valid.

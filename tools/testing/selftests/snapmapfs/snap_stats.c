@@ -405,7 +405,7 @@ TEST_F(cgroup, truncate_in_a_full_group_ends)
 /* Who preserves pages of his own group stays within its limit, or is killed. */
 TEST_F(cgroup, writes_in_a_full_group_stay_in_it)
 {
-	const long room = 4 << 20, slack = 1 << 20;
+	const long room = 4 << 20, slack = 256 << 10;
 	int status = change_in_a_group(false, room);
 	long max = stat_of(GROUP, "memory.max");
 
