@@ -161,8 +161,8 @@ struct folio *snapmapfs_helper_folio_alloc(gfp_t gfp)
 /* Page cache. */
 
 /*
- * As filemap_get_entry(), which is not exported: what filemap_get_folio() adds to it is a third of the look-up. There are
- * neither shadow entries here, since nothing is reclaimed, nor swap entries.
+ * As filemap_get_entry(), which is not exported: what filemap_get_folio() adds to it is a third of the look-up. An entry that
+ * is no folio is the shadow of a page of a view that was reclaimed.
  */
 struct folio *snapmapfs_helper_filemap_get_folio(struct address_space *mapping, pgoff_t index)
 {
@@ -175,7 +175,7 @@ struct folio *snapmapfs_helper_filemap_get_folio(struct address_space *mapping, 
 		folio = xas_load(&xas);
 		if (xas_retry(&xas, folio))
 			continue;
-		if (!folio || WARN_ON_ONCE(xa_is_value(folio))) {
+		if (!folio || xa_is_value(folio)) {
 			folio = NULL;
 			break;
 		}

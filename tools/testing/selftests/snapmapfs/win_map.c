@@ -79,6 +79,31 @@ TEST_F(mapping, shared_and_allocated)
 	EXPECT_MAP(map, 1, 0, self->len);
 }
 
+/*
+ * Pages of a view that hold nothing of their own may be reclaimed, which leaves
+ * entries in the page cache that are no pages.
+ */
+TEST_F(mapping, reclaimed)
+{
+	char *map = MAP(map_shared, self->win, 0, self->len);
+	char *private = MAP(map_private, self->win, 0, self->len);
+	int i;
+
+	for (i = 1; i < 5; i++) {
+		EXPECT_MAP(map, i - 1, 0, self->len);
+		EXPECT_MAP(private, 0, 0, self->len);
+		ASSERT_EQ(0, madvise(map, self->len, MADV_PAGEOUT));
+		ASSERT_EQ(0, madvise(private, self->len, MADV_PAGEOUT));
+		if (i % 2)
+			EXPECT_MAP(map, i - 1, 0, self->len);
+		/* Lent pages stay. */
+		gen_fill(map, i, self->at, self->len);
+		ASSERT_EQ(0, madvise(map, self->len, MADV_PAGEOUT));
+		ASSERT_EQ(SAME, file_differs(self->s.fd, i, self->at, self->len));
+	}
+	ASSERT_EQ(SAME, file_differs(self->s.fd, 0, 0, self->at));
+}
+
 TEST_F(mapping, shared_in_the_middle)
 {
 	char *map = MAP(map_shared, self->win, 2 * page_size, page_size);
