@@ -23,6 +23,7 @@ use kernel::{prelude::*, seq_file::SeqFile};
 pub(crate) mod dir;
 pub(crate) mod file;
 pub(crate) mod inode;
+mod late;
 mod mmap;
 pub(crate) mod options;
 mod segments;
@@ -83,6 +84,10 @@ impl FileSystem for SnapmapFs {
 
     fn show_attribute(data: &Self::SuperData, index: usize) -> usize {
         stats::show(data, index)
+    }
+
+    fn shut_down(data: &Self::SuperData) {
+        data.late.close();
     }
 
     fn root(sb: &SuperBlock) -> Result<New> {

@@ -28,4 +28,5 @@ pub(crate) mod task;
 pub(crate) mod trace;
 pub(crate) mod vma;
 pub(crate) mod window;
+pub(crate) mod work;
 pub(crate) mod xattr;

@@ -12,6 +12,7 @@ use super::{
     },
     snapshots::{
         change,
+        merge_late,
         size_in_pages,
         Change,
         Charge,
@@ -497,6 +498,7 @@ fn write_all(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> {
 /// Copies from the file at `pos` to `to`. Returns how much, or `EFAULT`, or `EIO` for broken memory, if that is nothing.
 #[inline(always)]
 pub(super) fn perform_read(inode: &Inode, pos: u64, to: &mut IovIter) -> Result<usize> {
+    merge_late(inode);
     if inode.is_row() && !inode.in_first(pos, to.count()) {
         segments::read(inode, pos, to)
     } else {

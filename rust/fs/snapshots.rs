@@ -28,6 +28,7 @@
 
 use super::{
     file,
+    late,
     space::Space,
     stats::Stats,
     views,
@@ -111,6 +112,8 @@ pub(crate) struct Snapshots {
     newest: Atomic<usize>,
     /// [`Store::count`], to be read without its lock. Grows only with S held, before the change that it is for.
     versions: Atomic<usize>,
+    /// How many pages that have left the file may still be stored into; see [`super::late`].
+    late: Atomic<usize>,
     /// Whether the live file was ever mapped in a way that [`AddressSpace::is_writably_mapped`] does not see: through a
     /// descriptor that is only read, or privately with `private=live`.
     live_readers: Atomic<bool>,
@@ -189,6 +192,7 @@ impl Snapshots {
             modified: Atomic::new(false),
             newest: Atomic::new(0),
             versions: Atomic::new(0),
+            late: Atomic::new(0),
             live_readers: Atomic::new(false),
             filing: Atomic::new(0),
             refreshing <- new_mutex!((), "Snapshots::refreshing"),
@@ -205,6 +209,11 @@ impl Snapshots {
     /// Notes that a mapping of the live file is being made that [`AddressSpace::is_writably_mapped`] will not see.
     pub(super) fn note_live_reader(&self) {
         self.live_readers.store(true, Relaxed);
+    }
+
+    /// Counts `n` more pages, or less, that have left the file and may still be stored into.
+    pub(super) fn note_late(&self, n: isize) {
+        self.late.add(n.cast_unsigned(), Relaxed);
     }
 
     /// What the snapshots of `epoch` see of `page`, if it has changed.
@@ -263,6 +272,27 @@ pub(crate) struct Change<'a> {
 
 /// Begins to change the data of `inode`, a file or a segment. May sleep.
 pub(crate) fn change(inode: &Inode) -> Change<'_> {
+    merge_late(inode);
+    change_merging(inode)
+}
+
+/// Brings the file of `inode` what was stored to pages that have left it, if there are any; see [`late`]. May sleep; S must not
+/// be held.
+#[inline]
+pub(super) fn merge_late(inode: &Inode) {
+    if has_late(inode) {
+        late::merge(inode.base());
+    }
+}
+
+/// Whether pages that have left the file of `inode` may still be stored into.
+#[inline]
+pub(super) fn has_late(inode: &Inode) -> bool {
+    inode.clock().late.load(Relaxed) != 0
+}
+
+/// As [`change`], for what changes because somebody stores late.
+pub(super) fn change_merging(inode: &Inode) -> Change<'_> {
     let base = inode.base();
     let clock = base.snapshots();
     let lock = clock.lock.read();
@@ -495,7 +525,7 @@ enum Outcome {
 
 /// Repeats what fails for want of memory. The kernel frees memory, or ends processes, until it succeeds. `None` if it fails
 /// for another reason.
-fn insist<R>(mut f: impl FnMut() -> Result<R>) -> Option<R> {
+pub(super) fn insist<R>(mut f: impl FnMut() -> Result<R>) -> Option<R> {
     loop {
         match f() {
             Err(err) if err == ENOMEM => task::cond_resched(),
@@ -792,6 +822,7 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
     let account = MemCg::current();
 
     let clock = inode.clock();
+    merge_late(inode);
     // Most of the work while writers need not wait for it. They may undo some.
     views::for_each_part(inode, pages, |part, range| {
         if part.mapping().any_writable() {
@@ -829,22 +860,31 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
     }));
     let Ok(snapshot): Result<_, core::convert::Infallible> = snapshot;
     let snapshot = Arc::from(snapshot);
-    let mut writable = false;
+    let (mut writable, mut lent) = (false, false);
     let range = (pages.0, end);
     let _ = views::for_each_part(inode, range, |part, range| {
-        views::take_back_all(part, range);
+        lent |= views::unmap_lent(part, range);
         writable |= part.mapping().any_writable();
         Ok(())
     });
-    if writable {
+    if writable || lent {
         let protect = |how| {
             views::for_each_part(inode, range, |part, range| {
                 Snapshots::protect(part, range, how)
             })
         };
+        let take_back = || {
+            views::for_each_part(inode, range, |part, range| {
+                views::take_back_all(part, range);
+                Ok(())
+            })
+        };
         // Copied are the pages only when nobody can begin to store any more. Else a mapping could show a store that began
         // when an earlier one, to a page that was copied already, had ended.
-        if let Err(err) = protect(Protect::All).and_then(|()| protect(Protect::OrCopy(id.epoch))) {
+        if let Err(err) = protect(Protect::All)
+            .and_then(|()| take_back())
+            .and_then(|()| protect(Protect::OrCopy(id.epoch)))
+        {
             // Pages may have been stamped for a snapshot that will not be.
             clock.modified.store(true, Relaxed);
             drop(lock);

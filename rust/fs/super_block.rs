@@ -2,10 +2,11 @@
 
 //! A mounted filesystem: its limits, and what `mount` and `statfs` say about it.
 //!
-//! Lock order: `s_umount` -> [`SuperData::inodes`], which is a leaf but for the lock of [`Space`].
+//! Lock order: `s_umount` -> [`SuperData::inodes`], which is a leaf but for the lock of [`Space`]. For [`LateStores`] see there.
 
 use super::{
     inode,
+    late::LateStores,
     options::{self, Options, PrivateMode, DEFAULT_MODE, INODE_SIZE},
     segments::MAX_BITS,
     space::Space,
@@ -28,6 +29,7 @@ use kernel::{
     seq_print,
     sync::{
         atomic::{Atomic, Relaxed},
+        Arc,
         SpinLock, //
     },
 };
@@ -37,6 +39,8 @@ use kernel::{
 pub(crate) struct SuperData {
     /// The pages that files use.
     pub(crate) space: Space,
+    /// Pages of files that may be stored into though they are no longer part of them.
+    pub(super) late: Arc<LateStores>,
     /// What snapshots cost.
     pub(crate) stats: Stats,
     /// The inodes that exist.
@@ -111,6 +115,7 @@ impl SuperData {
         let (mode, uid, gid) = (options.mode, options.uid, options.gid);
         try_pin_init!(Self {
             space: Space::new(size)?,
+            late: LateStores::new()?,
             stats: Stats::new(),
             inodes <- new_spinlock!(Inodes {
                 max: nr_inodes,

@@ -31,6 +31,9 @@ use super::{
         change_sparing,
         clear_past,
         exclusively,
+        has_late,
+        insist,
+        merge_late,
         size_in_pages,
         Change,
         Charge, //
@@ -42,6 +45,7 @@ use crate::vfs::{
     file::File,
     folio::{
         Folio,
+        LatePage,
         LockedFolio,
         PAGE_SHIFT,
         PAGE_SIZE, //
@@ -259,21 +263,22 @@ impl Inode {
 #[inline]
 pub(super) fn take_back(part: &Inode, folio: &LockedFolio) {
     if !folio.is_uptodate() && part.is_lent(folio.index()) {
-        take_back_slow(part, folio);
+        take_back_slow(part, folio, PATIENCE, None);
     }
 }
 
-/// How many milliseconds are waited for those who have pinned a page that is to show up elsewhere.
-const PATIENCE: u32 = 100;
+/// How many milliseconds are waited for those who have pinned a page that is to show up elsewhere. Not longer, for they may be
+/// waiting for a page that who waits has pinned: `pin_user_pages()` keeps those that it has while a fault brings the next.
+const PATIENCE: u32 = 20;
 
-/// The page `page` of `view`, locked and unmapped. Who has pinned it may be storing into it: waits for him, but not for ever.
-/// May sleep.
-fn lock_unpinned(view: &Inode, page: usize) -> Option<LockedFolio> {
+/// The page `page` of `view`, locked and unmapped. Who has pinned it may be storing into it: waits for him, but not longer than
+/// `patience`. May sleep.
+fn lock_unpinned(view: &Inode, page: usize, patience: u32) -> Option<LockedFolio> {
     let mut waited = 0;
     loop {
         let copy = view.mapping().lock(page)?;
         view.mapping().unmap(page, 1);
-        if waited == PATIENCE || !copy.maybe_pinned() {
+        if waited >= patience || !copy.maybe_pinned() {
             return Some(copy);
         }
         // He may want the lock.
@@ -283,27 +288,50 @@ fn lock_unpinned(view: &Inode, page: usize) -> Option<LockedFolio> {
     }
 }
 
+/// As [`take_back`], of what is lent. The caller has a reference to the page `held`, if he says so.
 #[cold]
 #[inline(never)]
-fn take_back_slow(part: &Inode, folio: &LockedFolio) {
+fn take_back_slow(part: &Inode, folio: &LockedFolio, patience: u32, held: Option<(&Inode, usize)>) {
     let page = page_of_file(part, folio.index());
     for view in part.base().extensions() {
         for piece in pieces(view, page) {
             if !view.mapping().is_marked(piece.page, piece.mark) {
                 continue;
             }
-            let Some(copy) = lock_unpinned(view, piece.page) else {
+            let Some(mut copy) = lock_unpinned(view, piece.page, patience) else {
                 continue;
             };
             part.stats().unmaps.add(1);
             if !copy.is_hwpoison() {
-                // A snapshot takes care only of pages that somebody may be storing into; soon nobody can.
                 clear_past(&copy, view.size());
-                folio.copy_piece(piece.from, &copy, piece.at, piece.len);
             }
             view.mapping().set_mark(&copy, piece.mark, false);
-            if !is_borrower(view, &copy) {
-                copy.cancel_dirty();
+            let is_held =
+                held.is_some_and(|(held, page)| core::ptr::eq(held, view) && page == piece.page);
+            // Nobody maps the page any more, but who has it in his hands may store into it yet.
+            let late = if copy.has_other_users(1 + i32::from(is_held)) {
+                insist(|| LatePage::new(&copy))
+            } else {
+                None
+            };
+            match late {
+                Some(late) => {
+                    folio.copy_piece(piece.from, late.seen(), piece.at, piece.len);
+                    part_from_late(view, &mut copy, late);
+                }
+                None => {
+                    if !copy.is_hwpoison() {
+                        folio.copy_piece(piece.from, &copy, piece.at, piece.len);
+                    }
+                    if !is_borrower(view, &copy) {
+                        copy.cancel_dirty();
+                        if has_late(view) {
+                            // It may have taken the place of one that is stored into, which its next fault is to ask for.
+                            let _ = view.mapping().remove(&copy);
+                            copy.set_stamp(0);
+                        }
+                    }
+                }
             }
         }
     }
@@ -312,14 +340,83 @@ fn take_back_slow(part: &Inode, folio: &LockedFolio) {
     part.mapping().set_mark(folio, LENT, false);
 }
 
+/// Takes the page `copy` out of `view`, since somebody may store into it that nobody hears of. If anything is lent to it yet,
+/// another one takes its place.
+fn part_from_late(view: &Inode, copy: &mut LockedFolio, late: LatePage) {
+    let start = (copy.index() as u64) << PAGE_SHIFT;
+    let len = file::unsigned(view.size()).saturating_sub(start);
+    let len = usize::try_from(len).unwrap_or(PAGE_SIZE);
+    let stamp = copy.stamp();
+    copy.set_stamp(0);
+    let new = if is_borrower(view, copy) {
+        insist(|| late.replacement())
+    } else {
+        None
+    };
+    match new {
+        Some(new) => {
+            copy.replace(new);
+            copy.set_stamp(stamp);
+            copy.mark_dirty();
+        }
+        None => {
+            copy.cancel_dirty();
+            let _ = view.mapping().remove(copy);
+        }
+    }
+    let base = view.base();
+    (base.super_block().data().late).add(base, view.origin() + start, len, late);
+}
+
+/// Puts another page in the place of `folio` of `part`, a file or segment, which nobody maps, since somebody may store into it
+/// that nobody hears of. `ENOMEM`, `EIO` for broken memory.
+fn replace_late(part: &Inode, folio: &mut LockedFolio) -> Result {
+    clear_past(folio, part.size());
+    let late = LatePage::new(folio)?;
+    let new = late.replacement()?;
+    let start = (folio.index() as u64) << PAGE_SHIFT;
+    let len = file::unsigned(part.size()).saturating_sub(start);
+    let len = usize::try_from(len).unwrap_or(PAGE_SIZE);
+    let stamp = folio.stamp();
+    part.mapping().set_writable(folio, false);
+    if folio.replace(new) {
+        folio.set_stamp(stamp);
+        folio.mark_dirty();
+        let base = part.base();
+        (base.super_block().data().late).add(base, part.origin() + start, len, late);
+    }
+    Ok(())
+}
+
 /// Whether anything is lent to the page `copy` of `view`.
 fn is_borrower(view: &Inode, copy: &LockedFolio) -> bool {
     let mapping = view.mapping();
     mapping.is_marked(copy.index(), LOW) || mapping.is_marked(copy.index(), HIGH)
 }
 
-/// Gets back all that the pages from `pages.0` to before `pages.1` of a file or segment have lent. S is held for writing, so
-/// nothing is lent meanwhile.
+/// Unmaps what the pages from `pages.0` to before `pages.1` of a file or segment are lent to. Returns whether they may have lent
+/// anything. S is held for writing, so nobody can begin to store there afterwards.
+pub(super) fn unmap_lent(part: &Inode, pages: (usize, usize)) -> bool {
+    if pages.0 >= pages.1 || !part.has_views() || !part.mapping().any_marked(LENT) {
+        return false;
+    }
+    for view in part.base().extensions() {
+        // A page of a view begins in the page of the file before.
+        let first = page_of_file(part, pages.0).saturating_sub(1);
+        let end = page_of_file(part, pages.1);
+        let within = |page: u64| {
+            usize::try_from(page.saturating_sub(view.first_page())).unwrap_or(usize::MAX)
+        };
+        let (first, end) = (within(first), within(end).min(view.room_in_pages()));
+        if first < end {
+            view.mapping().unmap(first, end - first);
+        }
+    }
+    true
+}
+
+/// Gets back all that the pages from `pages.0` to before `pages.1` of a file or segment have lent, which [`unmap_lent`] has
+/// unmapped. S is held for writing, so nothing is lent meanwhile.
 pub(super) fn take_back_all(part: &Inode, pages: (usize, usize)) {
     let mapping = part.mapping();
     let Some(last) = pages.1.checked_sub(1) else {
@@ -335,7 +432,12 @@ pub(super) fn take_back_all(part: &Inode, pages: (usize, usize)) {
             break;
         }
         for index in batch.into_indices() {
-            drop(part.lock_page(index));
+            if let Some(folio) = mapping.lock(index) {
+                if !folio.is_uptodate() && part.is_lent(index) {
+                    // Mappers and writers wait for this.
+                    take_back_slow(part, &folio, 0, None);
+                }
+            }
         }
         task::cond_resched();
     }
@@ -439,6 +541,7 @@ fn fill(view: &Inode, page: usize) -> Result<Option<LockedFolio>> {
     let shift = shift_of(view);
     let (first, next) = made_of(view, page)?;
     let mut waited = 0;
+    merge_late(view);
     loop {
         if page >= size_in_pages(view.size()) {
             return Ok(None);
@@ -450,10 +553,10 @@ fn fill(view: &Inode, page: usize) -> Result<Option<LockedFolio>> {
             }
             return Ok(Some(copy));
         }
-        let low = lock_page_of_file(base, first);
-        let high = next.and_then(|next| lock_page_of_file(base, next));
+        let mut low = lock_page_of_file(base, first);
+        let mut high = next.and_then(|next| lock_page_of_file(base, next));
         let mut pinned = false;
-        for (folio, page) in [(&low, Some(first)), (&high, next)] {
+        for (folio, page) in [(&mut low, Some(first)), (&mut high, next)] {
             let (Some(folio), Some(page)) = (folio, page) else {
                 continue;
             };
@@ -461,10 +564,10 @@ fn fill(view: &Inode, page: usize) -> Result<Option<LockedFolio>> {
                 return Err(EIO);
             }
             if let Some((part, _)) = base.part_of_page(page) {
-                pinned |= write_protect(part, folio);
+                pinned |= write_protect(part, folio, waited < PATIENCE)?;
             }
         }
-        if pinned && waited < PATIENCE {
+        if pinned {
             drop((low, high));
             task::sleep_ms();
             waited += 1;
@@ -503,19 +606,25 @@ fn fill(view: &Inode, page: usize) -> Result<Option<LockedFolio>> {
     }
 }
 
-/// Takes a page of a file or segment away from those who may be storing into it. Returns whether it may be pinned for that.
-fn write_protect(part: &Inode, folio: &LockedFolio) -> bool {
+/// Takes a page of a file or segment away from those who may be storing into it. Returns whether it is pinned, and `patient` is
+/// to wait for that. `ENOMEM`, `EIO` for broken memory.
+fn write_protect(part: &Inode, folio: &mut LockedFolio, patient: bool) -> Result<bool> {
     let mapping = part.mapping();
     if !mapping.is_writable(folio) {
-        return false;
+        return Ok(false);
     }
     mapping.unmap(folio.index(), 1);
     part.stats().unmaps.add(1);
     if !folio.has_other_users(1) {
         clear_past(folio, part.size());
         mapping.set_writable(folio, false);
+        return Ok(false);
     }
-    folio.maybe_pinned()
+    if patient && folio.maybe_pinned() {
+        return Ok(true);
+    }
+    replace_late(part, folio)?;
+    Ok(false)
 }
 
 /// Lets a page of `view` be changed in a shared mapping: the file lends it what it shows.
@@ -555,13 +664,13 @@ pub(super) fn page_mkwrite(
             return Ok(Some(copy));
         }
     }
-    let low = borrow(&change, view, low_part)?;
+    let low = borrow(&change, view, page, low_part)?;
     if next.is_some_and(is_within) != high_part.is_some() {
         // Who makes the file longer takes back the page that it ended with after that.
         return Ok(None);
     }
     let high = match high_part {
-        Some(part) => Some((part.0, borrow(&change, view, part)?)),
+        Some(part) => Some((part.0, borrow(&change, view, page, part)?)),
         None => None,
     };
     let Some(copy) = fault.lock_page(mapping) else {
@@ -581,11 +690,13 @@ pub(super) fn page_mkwrite(
     Ok(Some(copy))
 }
 
-/// The page `index` of a part of the file, locked and settled, to be lent to `view`. It may be lent to that already: two pages
-/// of a view have different bytes of it, so it need not be taken back from one for the other.
+/// The page `index` of a part of the file, locked and settled, to be lent to the page `at` of `view`, which the caller has a
+/// reference to. It may be lent to that view already: two pages of a view have different bytes of it, so it need not be taken
+/// back from one for the other.
 fn borrow(
     change: &Change<'_>,
     view: &Inode,
+    at: usize,
     (part, index): (&Inode, usize),
 ) -> Result<LockedFolio> {
     let page = page_of_file(part, index);
@@ -605,6 +716,9 @@ fn borrow(
             && !lent_to_others()
         {
             return Ok(folio);
+        }
+        if !folio.is_uptodate() && part.is_lent(index) {
+            take_back_slow(part, &folio, PATIENCE, Some((view, at)));
         }
     }
     file::grab(&change.of(part), part, index)

@@ -16,6 +16,7 @@
 #include <linux/sched/signal.h>
 #include <linux/swap.h>
 #include <linux/uio.h>
+#include <linux/wordpart.h>
 
 #include "../vfs_ext.h"
 
@@ -131,6 +132,65 @@ void snapmapfs_helper_folio_copy_piece(struct folio *dst, size_t to, struct foli
 				       size_t len)
 {
 	memcpy_folio(dst, to, src, from, len);
+}
+
+bool snapmapfs_helper_folio_differs(struct folio *folio, struct folio *seen, size_t from,
+				    size_t len)
+{
+	void *a = kmap_local_folio(folio, 0);
+	void *b = kmap_local_folio(seen, 0);
+	bool differs = memcmp(a + from, b + from, len);
+
+	kunmap_local(b);
+	kunmap_local(a);
+	return differs;
+}
+
+/* The top bit of each byte of @word that is not 0. */
+static unsigned long nonzero_bytes(unsigned long word)
+{
+	unsigned long low = REPEAT_BYTE(0x7f);
+
+	return (((word & low) + low) | word) & ~low;
+}
+
+/*
+ * What of @folio is not as in @seen goes there, too, and to @dst. The folio may change meanwhile: each word is read once.
+ *
+ * If @dst has changed, too, both keep what they have done to a word, unless it was to the same bytes: then @folio has all of the
+ * word, for nobody may find one there that nobody has stored.
+ */
+void snapmapfs_helper_folio_merge(struct folio *dst, size_t to, struct folio *folio,
+				  struct folio *seen, size_t from, size_t len)
+{
+	void *page_d = kmap_local_folio(dst, 0);
+	void *page_a = kmap_local_folio(folio, 0);
+	void *page_b = kmap_local_folio(seen, 0);
+	unsigned long *d = page_d + to, *a = page_a + from, *b = page_b + from;
+	size_t i;
+
+	for (i = 0; i < len / sizeof(*a); i++) {
+		unsigned long word = READ_ONCE(a[i]);
+		unsigned long late = word ^ b[i], other = d[i] ^ b[i];
+
+		if (!late)
+			continue;
+		b[i] = word;
+		if (!(nonzero_bytes(late) & nonzero_bytes(other)))
+			word ^= other;
+		WRITE_ONCE(d[i], word);
+	}
+	for (i *= sizeof(*a); i < len; i++) {
+		u8 byte = READ_ONCE(((u8 *)a)[i]);
+
+		if (byte == ((u8 *)b)[i])
+			continue;
+		((u8 *)b)[i] = byte;
+		WRITE_ONCE(((u8 *)d)[i], byte);
+	}
+	kunmap_local(page_b);
+	kunmap_local(page_a);
+	kunmap_local(page_d);
 }
 
 bool snapmapfs_helper_folio_maybe_pinned(struct folio *folio)

@@ -70,6 +70,9 @@ pub(crate) trait FileSystem: Sized + 'static {
     /// What the file `index` of [`FileSystem::ATTRIBUTES`] shows.
     fn show_attribute(data: &Self::SuperData, index: usize) -> usize;
 
+    /// Nobody uses the superblock any more, and its inodes are about to be evicted: gives up references to them. May sleep.
+    fn shut_down(data: &Self::SuperData);
+
     /// Makes the root directory.
     fn root(sb: &SuperBlock<Self>) -> Result<New<Self>>;
 

@@ -250,6 +250,83 @@ impl Folio {
     }
 }
 
+/// A page that somebody may go on storing into by a reference of his own, though it is not part of a file any more, and what
+/// it held when it was last looked at.
+///
+/// The idea is that of twins and diffs in distributed shared memory (Carter, Bennett, Zwaenepoel: Implementation and
+/// Performance of Munin, SOSP 1991).
+pub(crate) struct LatePage {
+    folio: ARef<Folio>,
+    seen: ARef<Folio>,
+}
+
+impl LatePage {
+    /// What becomes of `folio`, which no page table maps, when it leaves its file. `ENOMEM`, and `EIO` for broken memory.
+    pub(crate) fn new(folio: &LockedFolio) -> Result<Self> {
+        let seen = Folio::alloc(bindings::GFP_HIGHUSER)?;
+        seen.fill_from(folio)?;
+        Ok(Self {
+            folio: folio.reference(),
+            seen,
+        })
+    }
+
+    /// What it held when it was last looked at.
+    pub(crate) fn seen(&self) -> &Folio {
+        &self.seen
+    }
+
+    /// Makes a page that can take the place of this one in the page cache, with what was seen of it. `ENOMEM`.
+    pub(crate) fn replacement(&self) -> Result<Replacement> {
+        // SAFETY: A new folio of order 0 comes with one reference and its lock, or is null.
+        let folio =
+            unsafe { LockedFolio::take_raw(bindings::folio_alloc_locked(bindings::GFP_HIGHUSER)) }
+                .ok_or(ENOMEM)?;
+        folio.copy_piece(0, &self.seen, 0, PAGE_SIZE);
+        folio.mark_uptodate();
+        Ok(Replacement(folio))
+    }
+
+    /// Whether nobody else has it any more, so that it will not change. For a page that has left the page cache.
+    pub(crate) fn is_final(&self) -> bool {
+        // SAFETY: The folio is valid.
+        !unsafe { bindings::folio_has_other_users(self.folio.as_ptr(), 1) }
+    }
+
+    /// Whether anybody may have pinned it.
+    pub(crate) fn maybe_pinned(&self) -> bool {
+        // SAFETY: The folio is valid.
+        unsafe { bindings::folio_maybe_pinned(self.folio.as_ptr()) }
+    }
+
+    /// Whether any of `len` bytes from `from` on is not as it was seen. What is past the page is left out.
+    pub(crate) fn differs(&self, from: usize, len: usize) -> bool {
+        let from = from.min(PAGE_SIZE);
+        let len = len.min(PAGE_SIZE - from);
+        // SAFETY: Both folios are valid pages, and the range lies within them.
+        unsafe { bindings::folio_differs(self.folio.as_ptr(), self.seen.as_ptr(), from, len) }
+    }
+
+    /// Writes those of `len` bytes from `from` on that are not as they were seen to `page` at `to`. From here on they are seen.
+    /// What is past either page is left out. `to` and `from` are multiples of 8.
+    pub(crate) fn merge_into(&mut self, page: &LockedFolio, to: usize, from: usize, len: usize) {
+        // Words have to be aligned.
+        let (to, from) = (to.min(PAGE_SIZE) & !7, from.min(PAGE_SIZE) & !7);
+        let len = len.min(PAGE_SIZE - to).min(PAGE_SIZE - from);
+        // SAFETY: All three are valid pages, `page` is locked, nobody else has what was seen, and the ranges lie within them.
+        unsafe {
+            bindings::folio_merge(
+                page.as_ptr(),
+                to,
+                self.folio.as_ptr(),
+                self.seen.as_ptr(),
+                from,
+                len,
+            );
+        }
+    }
+}
+
 /// A folio that nobody else knows, for [`LockedFolio::replace`].
 pub(crate) struct Replacement(LockedFolio);
 

@@ -187,6 +187,7 @@ pub(super) unsafe extern "C" fn kill_super_callback<T: FileSystem>(sb: *mut bind
         // SAFETY: As above; nobody takes the data back before this function does.
         let info = unsafe { <Pin<KBox<WithDirectory<T>>>>::borrow(info.as_ptr()) };
         info.get_ref().directory.remove();
+        T::shut_down(&info.get_ref().data);
     }
     // SAFETY: By the function's contract.
     unsafe { bindings::kill_anon_super(sb) };

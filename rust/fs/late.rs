@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stores that come late: to a page that has left the page cache while somebody had it pinned.
+//!
+//! A page that is to show up elsewhere in other pages, as in a view, cannot be followed there while somebody stores into it by
+//! a pin, of which nobody is told when it ends. If it lasts too long, a copy takes the place of the page, and the page itself is
+//! kept here, with what it held then. What differs later was stored by the pin. It becomes part of the file as if it was written
+//! by `write()`: when the pin has gone, or when somebody is about to read or change the file.
+//!
+//! # Lock order
+//!
+//! [`LateStores::merging`] is taken before S, and after the locks that come before that; see [`super::snapshots`].
+//! [`LateStores::pages`] is a leaf.
+
+use super::{
+    file,
+    snapshots::{
+        change_merging,
+        insist,
+        Charge, //
+    },
+    Inode,
+};
+use crate::vfs::{
+    folio::{
+        LatePage,
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    work,
+};
+use kernel::{
+    impl_has_delayed_work, new_delayed_work, new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Mutex, //
+    },
+    time::{
+        msecs_to_jiffies,
+        Instant,
+        Monotonic,
+        Msecs, //
+    },
+    workqueue::{
+        self,
+        DelayedWork,
+        WorkItem, //
+    },
+};
+
+/// How many milliseconds after a page was added it is looked at, and how many it is at most until the next look: it takes twice
+/// as long each time.
+const PERIOD: (Msecs, Msecs) = (1, 16);
+
+/// How many milliseconds somebody is waited for who has a reference but no pin, such as `ptrace()` while it copies. Others have
+/// one for long and do not store: a pipe, for instance.
+const MAX_REFERENCE: i64 = 1000;
+
+/// A page that has left a file.
+struct Page {
+    /// The file.
+    base: ARef<Inode>,
+    /// The byte of the file that its first one is.
+    pos: u64,
+    /// How many of its bytes are part of the file.
+    len: usize,
+    page: LatePage,
+    since: Instant<Monotonic>,
+}
+
+impl Page {
+    /// Whether nobody will store into it any more.
+    fn is_final(&self) -> bool {
+        self.page.is_final()
+            || (!self.page.maybe_pinned() && self.since.elapsed().as_millis() > MAX_REFERENCE)
+    }
+
+    /// Brings the file what was stored since the last look.
+    fn merge(&mut self) {
+        let base: &Inode = &self.base;
+        let change = change_merging(base);
+        let mut from = 0;
+        while from < self.len {
+            let pos = self.pos + from as u64;
+            let (page, at) = (pos >> PAGE_SHIFT, file::page_of(pos).1);
+            let len = (self.len - from).min(PAGE_SIZE - at);
+            if self.page.differs(from, len) {
+                if let Some((part, index)) = base.part_of_page(page) {
+                    // Where the file has become shorter, or has a hole now, the store was before that.
+                    if let Some(mut folio) =
+                        part.lock_page(index).filter(|folio| folio.is_uptodate())
+                    {
+                        let change = change.of(part);
+                        let settled = insist(|| change.settle(&mut folio, 1, Charge::Anyway));
+                        let left = file::unsigned(base.size()).saturating_sub(pos);
+                        let len = len.min(usize::try_from(left).unwrap_or(usize::MAX));
+                        if settled.is_some() {
+                            self.page.merge_into(&folio, at, from, len);
+                        }
+                    }
+                }
+            }
+            from += len;
+        }
+    }
+}
+
+/// The pages that have left the files of a superblock while somebody may have been storing into them.
+#[pin_data]
+pub(crate) struct LateStores {
+    /// Held while pages are looked at.
+    #[pin]
+    merging: Mutex<()>,
+    /// The pages; one that is being looked at is not there.
+    #[pin]
+    pages: Mutex<KVec<Option<KBox<Page>>>>,
+    /// The milliseconds to the next look.
+    period: Atomic<Msecs>,
+    #[pin]
+    work: DelayedWork<Self>,
+}
+
+impl_has_delayed_work! {
+    impl HasDelayedWork<Self> for LateStores { self.work }
+}
+
+impl WorkItem for LateStores {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        if this.merge(None) {
+            let period = this.period.load(Relaxed);
+            this.period.store((period * 2).min(PERIOD.1), Relaxed);
+            this.start();
+        }
+    }
+}
+
+impl LateStores {
+    /// None yet. `ENOMEM`.
+    pub(super) fn new() -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                merging <- new_mutex!((), "LateStores::merging"),
+                pages <- new_mutex!(KVec::new(), "LateStores::pages"),
+                period: Atomic::new(PERIOD.0),
+                work <- new_delayed_work!("LateStores::work"),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// Looks at the pages in a while.
+    fn start(self: Arc<Self>) {
+        let delay = msecs_to_jiffies(self.period.load(Relaxed));
+        // If it is queued already, that will do. The kernel warns of some of the other queues.
+        let _ = workqueue::system_long().enqueue_delayed(self, delay);
+    }
+
+    /// Takes over `page`, whose first `len` bytes are those of the file `base` from `pos` on. Waits for memory if it has to.
+    pub(super) fn add(self: &Arc<Self>, base: &Inode, pos: u64, len: usize, page: LatePage) {
+        let page = Page {
+            base: base.into(),
+            pos,
+            len: len.min(PAGE_SIZE),
+            page,
+            since: Instant::now(),
+        };
+        let mut page = Some(page);
+        let mut boxed = None;
+        base.snapshots().note_late(1);
+        let _ = insist(|| {
+            if boxed.is_none() {
+                boxed = Some(KBox::<Page>::new_uninit(GFP_KERNEL)?);
+            }
+            let mut pages = self.pages.lock();
+            pages.reserve(1, GFP_KERNEL)?;
+            if let (Some(boxed), Some(page)) = (boxed.take(), page.take()) {
+                pages.push(Some(boxed.write(page)), GFP_KERNEL)?;
+            }
+            Ok(())
+        });
+        self.period.store(PERIOD.0, Relaxed);
+        self.clone().start();
+    }
+
+    /// Looks at the pages of the file `only`, or at all. Returns whether there are more. May sleep; S must not be held.
+    fn merge(&self, only: Option<&Inode>) -> bool {
+        let _merging = self.merging.lock();
+        let mut next = 0;
+        loop {
+            let found = {
+                let mut pages = self.pages.lock();
+                let found = pages.iter_mut().enumerate().skip(next).find(|(_, slot)| {
+                    slot.as_ref().is_some_and(|page| {
+                        only.is_none_or(|only| core::ptr::eq::<Inode>(&*page.base, only))
+                    })
+                });
+                found.and_then(|(index, slot)| Some((index, slot.take()?)))
+            };
+            let Some((index, mut page)) = found else {
+                break;
+            };
+            // Asked first: what is stored after that will be found the next time.
+            let is_final = page.is_final();
+            page.merge();
+            if is_final {
+                page.base.snapshots().note_late(-1);
+            } else if let Some(slot) = self.pages.lock().get_mut(index) {
+                *slot = Some(page);
+            }
+            next = index + 1;
+        }
+        let mut pages = self.pages.lock();
+        pages.retain(|slot| slot.is_some());
+        !pages.is_empty()
+    }
+
+    /// Drops all pages, when nobody uses the superblock any more. May sleep.
+    pub(super) fn close(self: &Arc<Self>) {
+        {
+            let _merging = self.merging.lock();
+            let pages = core::mem::take(&mut *self.pages.lock());
+            drop(pages);
+        }
+        // One that was under way may have queued itself again.
+        while work::flush_delayed(self) {}
+    }
+}
+
+/// Brings the file `base` what was stored to pages that have left it. May sleep; S must not be held.
+#[cold]
+#[inline(never)]
+pub(super) fn merge(base: &Inode) {
+    let _ = base.super_block().data().late.merge(Some(base));
+}
