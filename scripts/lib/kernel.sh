@@ -9,6 +9,8 @@
 #	patches: DIR	what its source is patched with
 #	bits: 32	it runs 32-bit programs
 #	mem: SIZE	memory of the machine, if not told otherwise
+#	cpu: MODEL	its processor, likewise; with page tables of five levels, one boot
+#			in eight of a kernel with KASAN complains of itself
 
 # shellcheck source=scripts/lib/root.sh
 . "$(dirname "${BASH_SOURCE[0]}")/root.sh"
@@ -25,7 +27,7 @@ use_kernel() {
 	kernel_script=$scripts/kernel/$kernel
 	[[ $kernel =~ ^[a-z0-9]+$ && -x $kernel_script ]] ||
 		die "there is no test kernel '$kernel'; there is: $(ls "$scripts/kernel")"
-	for name in slow patches bits mem; do
+	for name in slow patches bits mem cpu; do
 		printf -v "kernel_$name" %s "$(sed -n "s/^# $name: //p" "$kernel_script")"
 	done
 	# shellcheck disable=SC2034 # for those who include this
@@ -38,7 +40,7 @@ use_kernel() {
 	kdir=$cache/kernel-$kernel-$(
 		cd "$checkout"
 		# How the machine is run has no part in it.
-		key <(grep -vE "^# (slow|mem): " "$kernel_script") ${inputs[@]+"${inputs[@]}"} <<<"$kernel_source"
+		key <(grep -vE "^# (slow|mem|cpu): " "$kernel_script") ${inputs[@]+"${inputs[@]}"} <<<"$kernel_source"
 	)
 }
 
