@@ -3,8 +3,7 @@
 # timeout: 900
 #
 # Other tests, on a mount with small segments: their files have several, and so
-# have many of their mappings. And torture.c by its model, which makes mounts of its own;
-# at random it is the set "segments" of scripts/soak.
+# have many of their mappings. And torture.c, which makes mounts of its own.
 
 here=$(cd "$(dirname "$0")" && pwd)
 tests="win_io win_map win_stale snap_write snap_trunc snap_hole snap_store snap_life
@@ -15,7 +14,7 @@ log=$(mktemp) || exit 1
 echo "TAP version 13"
 # shellcheck disable=SC2086 # words
 set -- $tests
-echo "1..$(($# + 2))"
+echo "1..$(($# + 4))"
 mounted=0
 mount -t "${SNAP_FSTYPE:-snapmapfs}" -o segment=64k seg "$mnt" && mounted=1
 chmod 1777 "$mnt"
@@ -43,6 +42,7 @@ done
 for size in 4k 64k; do
 	run "torture_model_$size" torture --mount "segment=$size" --model --seed 1 --ops 1500 \
 		--seconds 60
+	run "torture_$size" torture --mount "segment=$size" --seconds "${SNAP_SECONDS:-6}"
 done
 [ $mounted = 0 ] || umount "$mnt" || failed=1
 rm -rf "$mnt" "$log"

@@ -62,17 +62,31 @@ static void free_page(struct map_page *p)
 	free(p);
 }
 
+/*
+ * Notes that pages of a map are about to go: what was seen of those that mremap
+ * brought may not be what the next one brings. Not afterwards, for that may be
+ * another process's, and sooner.
+ */
+static void will_forget(const struct map *m, unsigned int from, unsigned int end)
+{
+	struct shot *s = &all->shot[m->shot];
+	unsigned int i;
+
+	lock(&s->lock);
+	for (i = from; i < end; i++)
+		if (i >= s->end)
+			page_of(s, i)->dropped = true;
+	unlock(&s->lock);
+}
+
 /* Forgets pages of a map, which are not mapped any more. */
 static void forget_pages(struct map *m, unsigned int from, unsigned int end)
 {
-	struct shot *s = &all->shot[m->shot];
 	unsigned int i;
 
 	for (i = from; i < end; i++) {
 		free_page(m->page[i]);
 		m->page[i] = NULL;
-		if (i >= s->end)
-			page_of(s, i)->dropped = true;
 	}
 }
 
@@ -603,6 +617,7 @@ static bool op_protect(struct worker *w)
 
 static void end_map(struct map *m)
 {
+	will_forget(m, m->first, m->end);
 	if (munmap(m->addr, (size_t)(m->end - m->first) * PAGE))
 		abort();
 	forget_pages(m, m->first, m->end);
@@ -649,6 +664,7 @@ static bool op_unmap(struct worker *w)
 			end = m->end;
 		}
 	}
+	will_forget(m, from, end);
 	if (munmap(m->addr + (size_t)(from - m->first) * PAGE,
 		   (size_t)(end - from) * PAGE))
 		abort();
@@ -712,6 +728,7 @@ static bool op_remap(struct worker *w)
 		break;
 	case 2:
 		end = m->first + 1 + below(&w->rng, pages);
+		will_forget(m, end, m->end);
 		at = mremap(m->addr, len, (size_t)(end - m->first) * PAGE, 0);
 		if (at == MAP_FAILED)
 			break;
