@@ -16,7 +16,6 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/statfs.h>
 #include <sys/swap.h>
@@ -486,6 +485,7 @@ static void start_helpers(void)
 {
 	uint64_t rng = options.seed;
 	size_t i, len = (size_t)options.pressure << 20;
+	int full[2];
 
 	len += (size_t)get_key("/proc/meminfo", "MemAvailable:") << 10;
 
@@ -506,17 +506,31 @@ static void start_helpers(void)
 			put_file("/proc/sys/vm/drop_caches", below(&rng, 2) ? "1" : "3");
 			usleep(50000 + below(&rng, 300000));
 		}
+	if (options.pressure && pipe(full))
+		abort();
 	if (options.pressure && helper()) {
 		char *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 		put_file("/proc/self/oom_score_adj", "1000");
+		for (i = 0; i < len; i += PAGE)
+			__atomic_store_n(&p[i], 1, __ATOMIC_RELAXED);
+		close(full[1]);
 		for (;;)
 			for (i = 0; i < len; i += PAGE) {
 				__atomic_store_n(&p[i], i / PAGE, __ATOMIC_RELAXED);
 				if (i % (4096 * PAGE) == 0)
 					usleep(1000);
 			}
+	}
+	if (options.pressure) {
+		char byte;
+
+		/* Before there is pressure all of its memory has to be in use. */
+		close(full[1]);
+		if (read(full[0], &byte, 1))
+			abort();
+		close(full[0]);
 	}
 }
 
@@ -940,6 +954,10 @@ static void judge_surroundings(double seconds)
 	if (options.zram && options.pressure) {
 		n = get_key("/proc/vmstat", "pswpout") - swapped;
 		printf("torture: %ld pages swapped out\n", n);
+		if (seconds > 20 && n <= 0 && failing()) {
+			complain("  nothing was swapped out\n");
+			failed();
+		}
 	}
 	if (options.hotplug && seconds > 20 && !all->counter[C_GONE] && failing()) {
 		complain("  no processor was ever gone\n");
