@@ -312,9 +312,13 @@ bool snapmapfs_helper_folio_in(const struct folio *folio, const struct address_s
 	return folio->mapping == mapping;
 }
 
-void snapmapfs_helper_mapping_setup(struct address_space *mapping, gfp_t gfp)
+void snapmapfs_helper_mapping_set_gfp_mask(struct address_space *mapping, gfp_t gfp)
 {
 	mapping_set_gfp_mask(mapping, gfp);
+}
+
+void snapmapfs_helper_mapping_set_unevictable(struct address_space *mapping)
+{
 	mapping_set_unevictable(mapping);
 }
 

@@ -412,8 +412,15 @@ impl<F: FileSystem> New<F> {
         // SAFETY: Nobody else can reach the inode yet, and the table is of its filesystem.
         unsafe {
             (*mapping).a_ops = AddressSpaceOps::<T>::table();
-            bindings::mapping_setup(mapping, bindings::GFP_HIGHUSER);
+            bindings::mapping_set_unevictable(mapping);
         }
+        self.set_unmovable();
+    }
+
+    /// Takes the pages from where those cannot be that stay: a page that snapshots need is not migrated any more.
+    fn set_unmovable(&self) {
+        // SAFETY: Nobody else can reach the inode yet.
+        unsafe { bindings::mapping_set_gfp_mask(self.mapping().as_ptr(), bindings::GFP_HIGHUSER) };
     }
 }
 
@@ -430,13 +437,14 @@ impl<F: FileSystem> New<F> {
     pub(crate) fn set_extension_operations(&self) {
         // SAFETY: Nobody else can reach the inode yet.
         unsafe { (*self.mapping().as_ptr()).a_ops = &EXTENSION };
+        self.set_unmovable();
     }
 
     /// As [`New::set_extension_operations`], for one whose pages stay in memory.
     pub(crate) fn set_segment_operations(&self) {
         self.set_extension_operations();
         // SAFETY: Nobody else can reach the inode yet.
-        unsafe { bindings::mapping_setup(self.mapping().as_ptr(), bindings::GFP_HIGHUSER) };
+        unsafe { bindings::mapping_set_unevictable(self.mapping().as_ptr()) };
     }
 }
 
