@@ -861,7 +861,11 @@ impl FileOperations for Regular {
         allocate(file, mode, start, end)
     }
 
-    fn mmap_prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
+    fn mmap_prepare(
+        inode: &Inode,
+        file: &File<SnapmapFs>,
+        desc: &mut MmapDesc<SnapmapFs>,
+    ) -> Result {
         mmap::prepare(inode, file, desc)
     }
 

@@ -52,9 +52,8 @@ use crate::vfs::{
     },
     task,
     vma::{
-        code,
-        error_code,
-        Fault,
+        FaultError,
+        Live,
         Mkwrite,
         VmFault, //
     },
@@ -517,20 +516,21 @@ fn make(view: &Inode, index: usize, page: u64, folio: &LockedFolio) -> Result<Op
     Folio::put_together(&pieces).map(Some)
 }
 
-/// The page `page` of a file, a segment or a view, as [`VmFault::live`].
+/// The page that `fault` asks for, of a file, a segment or a view.
 #[inline]
-pub(super) fn live(inode: &Inode, vmf: &mut VmFault) -> Fault {
+pub(super) fn live<C>(fault: VmFault<'_, SnapmapFs, C>) -> Live<'_, SnapmapFs, C> {
+    let (inode, page) = (fault.inode(), fault.index());
     let found = if inode.is_view() {
-        fill(inode, vmf.index())
+        fill(inode, page)
     } else if inode.is_row() {
-        segments::live(inode, vmf.index())
+        segments::live(inode, page)
     } else {
-        return vmf.live();
+        return fault.live();
     };
     match found {
-        Ok(Some(folio)) => Fault::Live(folio),
-        Ok(None) => Fault::Code(code::SIGBUS),
-        Err(err) => Fault::Code(error_code(err)),
+        Ok(Some(folio)) => Live::Found(fault, folio),
+        Ok(None) => Live::Failed(fault, FaultError::SIGBUS),
+        Err(err) => Live::Failed(fault, err.into()),
     }
 }
 

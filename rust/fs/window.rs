@@ -193,7 +193,11 @@ impl FileOperations for Windows {
         file::allocate(file, mode, start, last)
     }
 
-    fn mmap_prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
+    fn mmap_prepare(
+        inode: &Inode,
+        file: &File<SnapmapFs>,
+        desc: &mut MmapDesc<SnapmapFs>,
+    ) -> Result {
         mmap::prepare_window(inode.base(), file, &file.window(), desc, true)
     }
 

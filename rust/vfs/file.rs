@@ -339,7 +339,11 @@ pub(crate) trait FileOperations: 'static {
     fn fallocate(file: &File<Self::Fs>, mode: u32, offset: i64, len: i64) -> Result;
 
     /// `mmap_prepare`. `mmap_lock` is held for writing.
-    fn mmap_prepare(inode: &Inode<Self::Fs>, file: &File<Self::Fs>, desc: &mut MmapDesc) -> Result;
+    fn mmap_prepare(
+        inode: &Inode<Self::Fs>,
+        file: &File<Self::Fs>,
+        desc: &mut MmapDesc<Self::Fs>,
+    ) -> Result;
 
     /// `unlocked_ioctl`: `ENOTTY` for a command that there is not.
     fn ioctl(file: &File<Self::Fs>, cmd: u32, arg: usize) -> Result<c_int>;
