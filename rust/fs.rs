@@ -8,7 +8,7 @@
 use crate::vfs::{
     self,
     bindings,
-    dentry::Dentry,
+    dentry::{Dentry, LockedDentry},
     file_system::FileSystem,
     fs_context::{FsContext, Parameter, Spec},
     idmap::MntIdmap,
@@ -123,8 +123,8 @@ impl FileSystem for SnapmapFs {
         Ok(())
     }
 
-    fn setattr(idmap: &MntIdmap, dentry: &Dentry<Self>, inode: &Locked, attr: &mut Attr) -> Result {
-        inode::setattr(idmap, dentry, inode, attr)
+    fn setattr(idmap: &MntIdmap, dentry: &LockedDentry<'_, Self>, attr: &mut Attr) -> Result {
+        inode::setattr(idmap, dentry, attr)
     }
 
     fn flags(inode: &Inode) -> u32 {

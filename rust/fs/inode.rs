@@ -16,7 +16,7 @@ use super::{
 use crate::vfs::{
     acl,
     bindings,
-    dentry::Dentry,
+    dentry::{Dentry, LockedDentry},
     errno::Errno,
     idmap::MntIdmap,
     inode::{self, mode, Attr, Stat, Table, Timespec},
@@ -231,17 +231,17 @@ pub(super) fn getattr(
 /// Errors: those of [`inode::setattr_prepare`], [`file::set_size`] and [`window::file_size`]; `ENOMEM`.
 pub(super) fn setattr(
     idmap: &MntIdmap,
-    dentry: &Dentry<SnapmapFs>,
-    inode: &Locked,
+    dentry: &LockedDentry<'_, SnapmapFs>,
     attr: &mut Attr,
 ) -> Result {
-    if let (Some(window), Some(size)) = (dentry.window(), attr.size()) {
+    let inode = dentry.inode();
+    if let (Some(window), Some(size)) = (dentry.dentry().window(), attr.size()) {
         attr.set_size(window::file_size(&window, inode.size(), size)?);
     }
-    inode::setattr_prepare(idmap, dentry, inode, attr)?;
+    inode::setattr_prepare(idmap, dentry, attr)?;
     // Before anything else changes, since it may fail. With a new size comes no other mode as far as a list knows it.
     if let Some(mode) = attr.mode() {
-        acl::chmod(idmap, dentry, inode, mode)?;
+        acl::chmod(idmap, dentry, mode)?;
     }
     let mut resized = None;
     if let Some(size) = attr.size().filter(|_| inode.is_regular()) {

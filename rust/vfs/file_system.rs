@@ -6,7 +6,7 @@
 
 use super::{
     bindings,
-    dentry::Dentry,
+    dentry::{Dentry, LockedDentry},
     fs_context::{self, FsContext, Parameter, Spec},
     idmap::MntIdmap,
     inode::{Attr, Cache, Inode, Locked, New, Stat},
@@ -97,13 +97,10 @@ pub(crate) trait FileSystem: Sized + 'static {
         stat: &mut Stat,
     ) -> Result;
 
-    /// Changes attributes of the inode of `dentry`, which is `inode` and locked.
-    fn setattr(
-        idmap: &MntIdmap,
-        dentry: &Dentry<Self>,
-        inode: &Locked<Self>,
-        attr: &mut Attr,
-    ) -> Result;
+    /// Changes attributes of the inode of `dentry`.
+    ///
+    /// Errors: those of [`super::inode::setattr_prepare`]; `ENOMEM`.
+    fn setattr(idmap: &MntIdmap, dentry: &LockedDentry<'_, Self>, attr: &mut Attr) -> Result;
 
     /// Returns the flags (`FS_*_FL`) of a regular file or directory.
     fn flags(inode: &Inode<Self>) -> u32;

@@ -10,7 +10,7 @@
 
 use super::{
     bindings,
-    dentry::{Dentry, Entry, Target, Tmpfile, Victim},
+    dentry::{Dentry, Entry, LockedDentry, Takeover, Target, Victim},
     dir::Entries,
     errno::Errno,
     extension::{self, Link, Segments},
@@ -350,7 +350,7 @@ impl<T: FileSystem> Drop for Guard<'_, T> {
 /// An inode being made, which nobody else knows.
 ///
 /// Dropping it destroys the inode, by way of [`FileSystem::evict_inode`]. It becomes visible by
-/// [`Entry::create`], [`Tmpfile::finish`], or as the root of a superblock.
+/// [`Entry::create`], as a file without a name, or as the root of a superblock.
 ///
 /// # Invariants
 ///
@@ -580,24 +580,35 @@ impl Stat {
     }
 }
 
-/// A change of attributes (`struct iattr`).
+/// A change of attributes (`struct iattr`), of which those are set that `ia_valid` says.
 #[repr(transparent)]
-pub(crate) struct Attr(bindings::iattr);
+pub(crate) struct Attr(Opaque<bindings::iattr>);
 
 impl Attr {
+    /// Returns whether the change has the attribute `attr` (`ATTR_*`).
+    fn has(&self, attr: u32) -> bool {
+        // SAFETY: The change is the caller's own, and this member always set.
+        unsafe { (*self.0.get()).ia_valid & attr != 0 }
+    }
+
     /// Returns the size to be set, if there is one.
     pub(crate) fn size(&self) -> Option<i64> {
-        (self.0.ia_valid & bindings::ATTR_SIZE != 0).then_some(self.0.ia_size)
+        // SAFETY: The change is the caller's own, and has this.
+        self.has(bindings::ATTR_SIZE)
+            .then(|| unsafe { (*self.0.get()).ia_size })
     }
 
     /// Changes the size that is to be set.
     pub(crate) fn set_size(&mut self, size: i64) {
-        self.0.ia_size = size;
+        // SAFETY: The change is the caller's own.
+        unsafe { (*self.0.get()).ia_size = size };
     }
 
     /// Returns the mode to be set, if there is one.
     pub(crate) fn mode(&self) -> Option<u16> {
-        (self.0.ia_valid & bindings::ATTR_MODE != 0).then_some(self.0.ia_mode)
+        // SAFETY: The change is the caller's own, and has this.
+        self.has(bindings::ATTR_MODE)
+            .then(|| unsafe { (*self.0.get()).ia_mode })
     }
 }
 
@@ -637,24 +648,21 @@ pub(crate) trait DirOperations: Sized {
     /// Removes a directory, which has to be empty.
     fn rmdir(victim: Victim<'_, Self::FileSystem>) -> Result;
 
-    /// Moves `old` to `new`, whatever is there, and if `whiteout` leaves an overlay's whiteout behind.
-    fn rename(
+    /// Prepares that `old` moves to `new`, whatever is there, and if `whiteout` leaves an overlay's whiteout behind. It moves
+    /// when this returns, which counts names and times; see [`Target::prepare`].
+    fn rename<'a>(
         idmap: &MntIdmap,
-        old: Entry<'_, Self::FileSystem>,
-        new: Target<'_, Self::FileSystem>,
+        old: &Entry<'_, Self::FileSystem>,
+        new: &'a Target<'_, Self::FileSystem>,
         whiteout: bool,
-    ) -> Result;
-
-    /// Exchanges `old` and `new`.
-    fn exchange(old: Entry<'_, Self::FileSystem>, new: Entry<'_, Self::FileSystem>) -> Result;
+    ) -> Result<Takeover<'a, Self::FileSystem>>;
 
     /// Makes a regular file without a name. `dir` is not locked.
     fn tmpfile(
         idmap: &MntIdmap,
         dir: &Inode<Self::FileSystem>,
-        file: Tmpfile<'_, Self::FileSystem>,
         mode: u16,
-    ) -> Result;
+    ) -> Result<New<Self::FileSystem>>;
 }
 
 /// A table of inode operations.
@@ -852,11 +860,14 @@ unsafe extern "C" fn rename_callback<O: DirOperations>(
     let new = unsafe { Entry::from_raw(new_dir, new) };
     from_result(|| {
         if flags & bindings::RENAME_EXCHANGE != 0 {
-            O::exchange(old, new)?;
+            // SAFETY: That is what the VFS was asked for.
+            unsafe { old.exchange(&new) }?;
         } else {
             // SAFETY: By the function's contract the target's inode is locked.
             let target = unsafe { Target::new(new) };
-            O::rename(idmap, old, target, flags & bindings::RENAME_WHITEOUT != 0)?;
+            let takeover = O::rename(idmap, &old, &target, flags & bindings::RENAME_WHITEOUT != 0)?;
+            // SAFETY: That is what the VFS was asked for.
+            unsafe { takeover.commit(&old) };
         }
         Ok(0)
     })
@@ -874,9 +885,14 @@ unsafe extern "C" fn tmpfile_callback<O: DirOperations>(
 ) -> c_int {
     // SAFETY: By the function's contract.
     let (idmap, dir) = unsafe { (MntIdmap::from_raw(idmap), Inode::from_raw(dir)) };
-    // SAFETY: By the function's contract.
-    let file = unsafe { Tmpfile::from_raw(file) };
-    from_result(|| O::tmpfile(idmap, dir, file, mode | mode::S_IFREG).map(|()| 0))
+    from_result(|| {
+        let inode = O::tmpfile(idmap, dir, mode | mode::S_IFREG)?;
+        // SAFETY: By the function's contract the dentry has no inode; the reference to the new one is ours to give.
+        unsafe { bindings::d_tmpfile(file, inode.into_raw()) };
+        // SAFETY: The file's dentry has an inode now.
+        to_result(unsafe { bindings::finish_open_simple(file, 0) })?;
+        Ok(0)
+    })
 }
 
 /// # Safety
@@ -911,15 +927,10 @@ unsafe extern "C" fn setattr_callback<T: FileSystem>(
     attr: *mut bindings::iattr,
 ) -> c_int {
     // SAFETY: By the function's contract.
-    let (idmap, dentry) = unsafe { (MntIdmap::from_raw(idmap), Dentry::from_raw(dentry)) };
+    let (idmap, dentry) = unsafe { (MntIdmap::from_raw(idmap), LockedDentry::from_raw(dentry)) };
     // SAFETY: By the function's contract; `Attr` has the layout of `iattr`.
-    let (inode, attr) = unsafe {
-        (
-            Locked::from_raw((*dentry.as_ptr()).d_inode),
-            &mut *attr.cast::<Attr>(),
-        )
-    };
-    from_result(|| T::setattr(idmap, dentry, inode, attr).map(|()| 0))
+    let attr = unsafe { &mut *attr.cast::<Attr>() };
+    from_result(|| T::setattr(idmap, &dentry, attr).map(|()| 0))
 }
 
 /// # Safety
@@ -984,18 +995,18 @@ unsafe extern "C" fn fileattr_set_callback<T: FileSystem>(
 /// Errors: among others `EPERM`, `EFBIG`, `EOVERFLOW`.
 pub(crate) fn setattr_prepare<T: FileSystem>(
     idmap: &MntIdmap,
-    dentry: &Dentry<T>,
-    _inode: &Locked<T>,
+    dentry: &LockedDentry<'_, T>,
     attr: &mut Attr,
 ) -> Result {
-    // SAFETY: All objects are live, and the inode is locked.
-    to_result(unsafe { bindings::setattr_prepare(idmap.as_ptr(), dentry.as_ptr(), &mut attr.0) })
+    let dentry = dentry.dentry().as_ptr();
+    // SAFETY: All objects are live, and the inode of the dentry is locked.
+    to_result(unsafe { bindings::setattr_prepare(idmap.as_ptr(), dentry, attr.0.get()) })
 }
 
 /// Copies attributes other than the size to the inode (`setattr_copy`).
 pub(crate) fn setattr_copy<T: FileSystem>(idmap: &MntIdmap, inode: &Locked<T>, attr: &Attr) {
     // SAFETY: All objects are live, and the inode is locked.
-    unsafe { bindings::setattr_copy(idmap.as_ptr(), inode.as_ptr(), &attr.0) }
+    unsafe { bindings::setattr_copy(idmap.as_ptr(), inode.as_ptr(), attr.0.get()) }
 }
 
 /// Allocates an inode.
