@@ -15,7 +15,7 @@ use crate::vfs::{
     dentry::{Dentry, Entry, Takeover, Target, Victim},
     errno::Errno,
     idmap::MntIdmap,
-    inode::{mode, DirOperations, Table}, //
+    inode::{kind::Directory, mode, DirOperations, Table}, //
 };
 use core::ffi::CStr;
 use kernel::prelude::*;
@@ -30,7 +30,7 @@ pub(super) const EMPTY_SIZE: i64 = 2 * ENTRY_SIZE;
 struct Dir;
 
 /// The inode operations of directories.
-pub(super) static OPERATIONS: Table<SnapmapFs> = Table::dir::<Dir>();
+pub(super) static OPERATIONS: Table<SnapmapFs, Directory> = Table::dir::<Dir>();
 
 /// Makes an inode of the type in `mode` and gives it the name `entry`. `target` is for symbolic links.
 fn create(
@@ -56,7 +56,7 @@ fn create(
 }
 
 /// Gives a new inode the attributes that the security modules want it to have.
-fn init_security(inode: &New, dir: &Inode, name: Option<&Dentry<SnapmapFs>>) -> Result {
+fn init_security(inode: &New<'_>, dir: &Inode, name: Option<&Dentry<SnapmapFs>>) -> Result {
     inode.init_security(dir, name, |name, value| {
         super::xattr::init_security(inode, name, value)
     })
@@ -153,7 +153,7 @@ impl DirOperations for Dir {
         Ok(takeover)
     }
 
-    fn tmpfile(idmap: &MntIdmap, dir: &Inode, mode: u16) -> Result<New> {
+    fn tmpfile<'a>(idmap: &MntIdmap, dir: &'a Inode, mode: u16) -> Result<New<'a>> {
         let inode = inode::new(idmap, dir.super_block(), Some(dir), mode, 0)?;
         init_security(&inode, dir, None)?;
         acl::create(dir, &inode)?;

@@ -47,6 +47,10 @@ use crate::vfs::{
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
+    inode::{
+        kind::RegularFile,
+        Table, //
+    },
     task,
     vma::MmapDesc,
 };
@@ -73,12 +77,11 @@ impl FileData {
 /// The callbacks of regular files.
 struct Regular;
 
-/// Sets up the inode of a new regular file.
-pub(crate) fn init(inode: &New) {
+/// Sets up the inode of a new regular file. Errors: `EINVAL` if it is something else.
+pub(super) fn init(inode: &New<'_>, operations: &'static Table<SnapmapFs, RegularFile>) -> Result {
     let bits = inode.super_block().data().segment_bits;
     inode.data().file.place.set_segment(bits, 0);
-    inode.set_file_operations::<Regular>();
-    inode.set_address_space_operations::<Regular>();
+    inode.init_file::<Regular, Regular>(operations)
 }
 
 /// How many blocks of 512 bytes a page is.

@@ -159,11 +159,12 @@ pub(super) fn get(base: &Inode, page: u64, shift: usize) -> Result<&Inode> {
     let new = inode::new_extension(base)?;
     new.data().file.place.set_view(base.bits(), number, shift);
     exclusively(base, || {
-        if find().is_none() {
-            new.set_size(new.size_within(base.size()));
-            base.add_extension(new);
+        if find().is_some() {
+            return Ok(());
         }
-    })?;
+        new.set_size(new.size_within(base.size()));
+        base.add_extension(new)
+    })??;
     find().ok_or(EIO)
 }
 

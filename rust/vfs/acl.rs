@@ -35,7 +35,7 @@ impl Drop for Acl {
 /// Gives a new inode the lists that it inherits from `dir`, and the mode that follows (`simple_acl_create`).
 ///
 /// Errors: `ENOMEM`.
-pub(crate) fn create<T: FileSystem>(dir: &Inode<T>, inode: &New<T>) -> Result {
+pub(crate) fn create<T: FileSystem>(dir: &Inode<T>, inode: &New<'_, T>) -> Result {
     let mut default = ptr::null_mut();
     let mut access = ptr::null_mut();
     // SAFETY: The inodes are live, nobody else can see the new one, whose mode this changes, and the other pointers are to

@@ -258,6 +258,7 @@ impl<'a> Iterator for Vmas<'a> {
 }
 
 /// `invalidate_lock` held for writing, until dropped.
+#[must_use = "the lock is released when the guard is dropped"]
 pub(crate) struct InvalidateGuard<'a>(&'a AddressSpace, NotThreadSafe);
 
 impl Drop for InvalidateGuard<'_> {
@@ -268,6 +269,7 @@ impl Drop for InvalidateGuard<'_> {
 }
 
 /// `invalidate_lock` held for reading, until dropped.
+#[must_use = "the lock is released when the guard is dropped"]
 pub(crate) struct InvalidateSharedGuard<'a>(&'a AddressSpace, NotThreadSafe);
 
 impl Drop for InvalidateSharedGuard<'_> {
@@ -397,17 +399,18 @@ pub(crate) trait AddressSpaceOperations: 'static {
 pub(crate) struct AddressSpaceOps<T>(PhantomData<T>);
 
 impl<F: FileSystem> Inode<F> {
-    /// The page cache of a regular file.
+    /// The page cache of the inode, empty unless it is that of a regular file or an extension.
     #[inline]
     pub(crate) fn mapping(&self) -> &AddressSpace {
-        // SAFETY: The inode is valid, and so is its address space, to which this module adds only folios of order 0.
-        unsafe { AddressSpace::from_raw((*self.as_ptr()).i_mapping) }
+        // SAFETY: The inode is valid, and so is the address space that is part of it; a device node's `i_mapping` may be another.
+        // Its folios have order 0: this module adds no others, nor does anybody to an address space that is not set up for them.
+        unsafe { AddressSpace::from_raw(&raw mut (*self.as_ptr()).i_data) }
     }
 }
 
-impl<F: FileSystem> New<F> {
+impl<F: FileSystem> New<'_, F> {
     /// Sets what is done with the pages of a regular file, and that they stay in memory: they are not on any disk.
-    pub(crate) fn set_address_space_operations<T: AddressSpaceOperations<Fs = F>>(&self) {
+    pub(super) fn set_address_space_operations<T: AddressSpaceOperations<Fs = F>>(&self) {
         let mapping = self.mapping().as_ptr();
         // SAFETY: Nobody else can reach the inode yet, and the table is of its filesystem.
         unsafe {
@@ -426,13 +429,14 @@ impl<F: FileSystem> New<F> {
 
 /// The table of an extension: what adds pages to it makes them uptodate itself.
 const EXTENSION: bindings::address_space_operations = bindings::address_space_operations {
+    read_folio: Some(read_nothing),
     dirty_folio: Some(bindings::noop_dirty_folio),
     #[cfg(CONFIG_MIGRATION)]
     migrate_folio: Some(bindings::migrate_folio),
     ..pin_init::zeroed()
 };
 
-impl<F: FileSystem> New<F> {
+impl<F: FileSystem> New<'_, F> {
     /// Sets that this is to be an extension, which has nothing but pages, which may be dropped when they are clean.
     pub(crate) fn set_extension_operations(&self) {
         // SAFETY: Nobody else can reach the inode yet.
@@ -446,6 +450,20 @@ impl<F: FileSystem> New<F> {
         // SAFETY: Nobody else can reach the inode yet.
         unsafe { bindings::mapping_set_unevictable(self.mapping().as_ptr()) };
     }
+}
+
+/// Fails to read a page of an extension: `filemap_fault()`, for one, calls this without looking whether it is there.
+///
+/// # Safety
+///
+/// As `address_space_operations.read_folio`.
+unsafe extern "C" fn read_nothing(
+    _file: *mut bindings::file,
+    folio: *mut bindings::folio,
+) -> c_int {
+    // SAFETY: The folio is locked by the caller, and the lock is handed over.
+    unsafe { bindings::folio_unlock(folio) };
+    EIO.to_errno()
 }
 
 impl<T: AddressSpaceOperations> AddressSpaceOps<T> {

@@ -148,12 +148,10 @@ impl<'a, T: FileSystem> Entry<'a, T> {
 
     /// Gives the name to a new inode, which everybody can see from then on.
     ///
-    /// Errors: `EEXIST` if the name is taken, `ENOSPC` if the directory has no room, `ENOMEM`. Then the inode is
-    /// destroyed.
-    pub(crate) fn create(&self, inode: New<T>) -> Result {
-        if self.inode().is_some() {
-            return Err(EEXIST);
-        }
+    /// Errors: `EEXIST` if the name is taken, `EXDEV` if it is one of another superblock, `ENOSPC` if the directory has no
+    /// room, `ENOMEM`. Then the inode is destroyed.
+    pub(crate) fn create(&self, inode: New<'_, T>) -> Result {
+        self.check_free(&inode)?;
         // SAFETY: By the type invariants the directory is locked and the dentry a child of it; below it becomes
         // persistent, and nothing can fail before.
         unsafe { self.dir.entries().add(self.dentry.as_ptr()) }?;
@@ -162,12 +160,25 @@ impl<'a, T: FileSystem> Entry<'a, T> {
         Ok(())
     }
 
+    /// Returns whether the name can be given to `inode`. Errors: `EEXIST`, `EXDEV`.
+    fn check_free(&self, inode: &Inode<T>) -> Result {
+        if self.inode().is_some() {
+            Err(EEXIST)
+        } else if !inode.is_beside(self.dir) {
+            // It would outlive its superblock.
+            Err(EXDEV)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Gives the name to an inode that may have others (`simple_link`): times and number of names included.
     ///
-    /// Errors: as [`Entry::create`].
+    /// Errors: as [`Entry::create`]; `EPERM` for a directory, which can have no other.
     pub(crate) fn link(&self, inode: &Locked<T>) -> Result {
-        if self.inode().is_some() {
-            return Err(EEXIST);
+        self.check_free(inode)?;
+        if inode.is_dir() {
+            return Err(EPERM);
         }
         // SAFETY: By the type invariants the directory is locked and the dentry a child of it; below it becomes
         // persistent, and nothing can fail before.

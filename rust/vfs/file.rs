@@ -402,9 +402,9 @@ pub(crate) trait FileOperations: 'static {
     fn ioctl(file: &File<Self::Fs>, cmd: u32, arg: usize) -> Result<c_int>;
 }
 
-impl<F: FileSystem> New<F> {
+impl<F: FileSystem> New<'_, F> {
     /// Sets what is done with the open files of a regular file.
-    pub(crate) fn set_file_operations<T: FileOperations<Fs = F>>(&self) {
+    pub(super) fn set_file_operations<T: FileOperations<Fs = F>>(&self) {
         // SAFETY: Nobody else can reach the inode yet, and the table is of its filesystem.
         unsafe { bindings::inode_set_fop(self.as_ptr(), FileOps::<T>::table()) };
     }

@@ -70,11 +70,12 @@ pub(crate) trait FileSystem: Sized + 'static {
     /// What the file `index` of [`FileSystem::ATTRIBUTES`] shows.
     fn show_attribute(data: &Self::SuperData, index: usize) -> usize;
 
-    /// Nobody uses the superblock any more, and its inodes are about to be evicted: gives up references to them. May sleep.
+    /// Nobody uses the superblock any more, and its inodes are about to be evicted: gives up all counted references to them, an
+    /// inode that is left would outlive the superblock. May sleep.
     fn shut_down(data: &Self::SuperData);
 
     /// Makes the root directory.
-    fn root(sb: &SuperBlock<Self>) -> Result<New<Self>>;
+    fn root(sb: &SuperBlock<Self>) -> Result<New<'_, Self>>;
 
     /// Changes a superblock's options. `s_umount` is held for writing.
     fn reconfigure(fc: &FsContext, sb: &SuperBlock<Self>, options: &Self::Options) -> Result;
