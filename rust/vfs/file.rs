@@ -444,11 +444,6 @@ impl<T: FileOperations> FileOps<T> {
             setlease: Some(bindings::generic_setlease),
             unlocked_ioctl: Some(Self::ioctl),
             compat_ioctl: bindings::compat_ptr_ioctl,
-            fadvise: if T::IS_WINDOW {
-                Some(bindings::window_fadvise)
-            } else {
-                None
-            },
             show_fdinfo: if T::IS_WINDOW {
                 Some(bindings::window_show_fdinfo)
             } else {
