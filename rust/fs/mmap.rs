@@ -181,6 +181,8 @@ impl Private {
     }
 
     /// A page that was not mapped when the snapshot was taken: it is as it was when it is first touched.
+    #[cold]
+    #[inline(never)]
     fn first_touch(fault: VmFault<'_, SnapmapFs, Snapshot>) -> Finished<'_> {
         let page = fault.index();
         let (inode, snapshot) = (fault.inode(), fault.context());
@@ -233,6 +235,7 @@ impl PrivateMapping for Private {
         &TABLES
     }
 
+    #[inline(always)]
     fn fault<'a>(mut fault: VmFault<'a, SnapmapFs, Snapshot>) -> Finished<'a> {
         let page = fault.index();
         if !fault.context().covers(page) {
@@ -301,6 +304,7 @@ impl PrivateMapping for Private {
         }
     }
 
+    #[inline(always)]
     fn map_pages(inode: &Inode, snapshot: &Snapshot, mut around: FaultAround<'_>) -> Mapped {
         let (from, end) = snapshot.bounds();
         let page = around.index();

@@ -518,7 +518,7 @@ fn make(view: &Inode, index: usize, page: u64, folio: &LockedFolio) -> Result<Op
 }
 
 /// The page that `fault` asks for, of a file, a segment or a view.
-#[inline]
+#[inline(always)]
 pub(super) fn live<C>(fault: VmFault<'_, SnapmapFs, C>) -> Live<'_, SnapmapFs, C> {
     let (inode, page) = (fault.inode(), fault.index());
     let found = if inode.is_view() {

@@ -61,7 +61,7 @@ impl Vma {
     ///
     /// A lock that keeps `vma` where it is has to be held for all of `'a`.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(vma: *mut bindings::vm_area_struct) -> &'a Self {
+    pub(super) unsafe fn from_raw<'a>(vma: *mut bindings::vm_area_struct) -> &'a Self {
         // SAFETY: The wrapper is transparent, and the caller vouches for the rest.
         unsafe { &*vma.cast() }
     }
@@ -121,6 +121,7 @@ impl FaultError {
     /// There is no such page.
     // INVARIANT: Such a bit.
     pub(crate) const SIGBUS: Self = Self(bindings::vm_fault_reason_VM_FAULT_SIGBUS);
+    /// There is no memory.
     // INVARIANT: Such a bit.
     const OOM: Self = Self(bindings::vm_fault_reason_VM_FAULT_OOM);
 
@@ -223,6 +224,7 @@ impl<'a, F: FileSystem, C> VmFault<'a, F, C> {
     }
 
     /// Finds the page in the live file, or adds it. May sleep, and may give up the lock of the mapping for that.
+    #[inline(always)]
     pub(crate) fn live(self) -> Live<'a, F, C> {
         let vmf = self.vmf.as_ptr();
         // SAFETY: The fault is valid.
@@ -389,22 +391,22 @@ impl Mkwrite<'_> {
         unsafe { (*self.0.as_ptr()).__bindgen_anon_1.pgoff }
     }
 
-    fn folio(&self) -> *mut bindings::folio {
-        // SAFETY: The fault is valid, and has a page with a reference when `page_mkwrite` is called.
-        unsafe { bindings::page_folio((*self.0.as_ptr()).page) }
-    }
-
     /// The page, locked, if it is still in `mapping`. Without it the access has to be tried again. May sleep.
     pub(crate) fn lock_page(&mut self, mapping: &AddressSpace) -> Option<LockedFolio> {
-        // SAFETY: The page is one of this module's, so of order 0, and the fault has a reference to it.
-        let folio = unsafe { Folio::from_raw(self.folio()) };
+        // SAFETY: The fault is valid, and has a page with a reference when `page_mkwrite` is called: one of this module's, so of
+        // order 0.
+        let folio = unsafe { Folio::from_raw(bindings::page_folio((*self.0.as_ptr()).page)) };
         let folio = Folio::lock(folio.into());
         mapping.contains(&folio).then_some(folio)
     }
 
     /// Whether `folio` is that page.
+    #[inline]
     pub(crate) fn is_of(&self, folio: &LockedFolio) -> bool {
-        ptr::eq(self.folio(), folio.as_ptr())
+        // SAFETY: The fault is valid.
+        let page = unsafe { (*self.0.as_ptr()).page };
+        // A folio of order 0 begins with its page, and others are not here.
+        ptr::eq(page.cast(), folio.as_ptr())
     }
 }
 
@@ -707,6 +709,7 @@ impl<F: FileSystem> MmapDesc<F> {
     }
 
     /// Whether the file that is to be mapped keeps `inode`, because that is its inode or an extension of that.
+    #[inline]
     fn keeps(&self, inode: &Inode<F>) -> bool {
         // SAFETY: A mapping that is being made has an open file.
         ptr::eq(inode.base().as_ptr(), unsafe { (*self.file()).f_inode })
@@ -745,6 +748,7 @@ impl<F: FileSystem> MmapDesc<F> {
         inode: &Inode<F>,
         origin: u64,
     ) -> Result {
+        const { assert!(W::IS_WINDOW) };
         let origin = i64::try_from(origin)?;
         if !self.keeps(inode) {
             return Err(EINVAL);
@@ -777,28 +781,29 @@ impl<F: FileSystem> MmapDesc<F> {
     ///
     /// `ENOMEM`, and `EINVAL` if `inode` is neither that of the file nor an extension of it; the snapshot is released then as if
     /// it had been mapped.
+    #[inline(always)]
     pub(crate) fn set_private<T: PrivateMapping<Fs = F>>(
         &mut self,
         inode: &Inode<F>,
         origin: u64,
         snapshot: Arc<T::Snapshot>,
     ) -> Result {
-        if !self.keeps(inode) {
-            T::release(inode, snapshot);
-            return Err(EINVAL);
-        }
         let origin = i64::try_from(origin).unwrap_or(i64::MAX);
         let data = snapshot.into_foreign();
-        // SAFETY: The file is an open one of `F`, and keeps the inode of the mapping.
-        let file = from_err_ptr(unsafe {
-            bindings::snapshot_file(
-                self.file(),
-                inode.mapping().as_ptr(),
-                &origin,
-                &T::tables().file,
-                data.cast(),
-            )
-        });
+        let file = if self.keeps(inode) {
+            // SAFETY: The file is an open one of `F`, and keeps the inode of the mapping.
+            from_err_ptr(unsafe {
+                bindings::snapshot_file(
+                    self.file(),
+                    inode.mapping().as_ptr(),
+                    &origin,
+                    &T::tables().file,
+                    data.cast(),
+                )
+            })
+        } else {
+            Err(EINVAL)
+        };
         match file {
             Ok(file) => {
                 // SAFETY: The descriptor is valid; it takes over the reference to the file.
