@@ -51,20 +51,21 @@ impl AddressSpace {
     ///
     /// `mapping` has to be valid for all of `'a`, and to hold only folios of order 0.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(mapping: *mut bindings::address_space) -> &'a Self {
+    pub(super) unsafe fn from_raw<'a>(mapping: *mut bindings::address_space) -> &'a Self {
         // SAFETY: The wrapper is transparent, and the caller vouches for the rest.
         unsafe { &*mapping.cast() }
     }
 
+    /// Returns the C object.
     #[inline]
-    pub(crate) fn as_ptr(&self) -> *mut bindings::address_space {
+    pub(super) fn as_ptr(&self) -> *mut bindings::address_space {
         self.0.get()
     }
 
     /// The number of pages in the page cache. It may change at any time.
     #[inline]
     pub(crate) fn nr_pages(&self) -> usize {
-        // SAFETY: The address space is valid, and a torn or old value is as good as a later one.
+        // SAFETY: The address space is valid, and the field a word that is read at once. An old value is as good as a later one.
         unsafe { core::ptr::read_volatile(&raw const (*self.as_ptr()).nrpages) }
     }
 

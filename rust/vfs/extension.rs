@@ -144,7 +144,7 @@ impl<T: FileSystem> Inode<T> {
     /// Whether there are segments.
     #[inline]
     pub(crate) fn has_segments(&self) -> bool {
-        // SAFETY: The array is set up, and a torn or old value is as good as an earlier or later one.
+        // SAFETY: The array is set up, and the field a word that is read at once. An old value is as good as a later one.
         !unsafe { (&raw const (*self.segments().as_ptr()).xa_head).read_volatile() }.is_null()
     }
 

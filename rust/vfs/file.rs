@@ -54,11 +54,12 @@ impl<F: FileSystem> File<F> {
     ///
     /// `file` has to be an open file of an inode of `F`, and valid for all of `'a`.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(file: *mut bindings::file) -> &'a Self {
+    pub(super) unsafe fn from_raw<'a>(file: *mut bindings::file) -> &'a Self {
         // SAFETY: The wrapper is transparent, and the caller vouches for the rest.
         unsafe { &*file.cast() }
     }
 
+    /// Returns the C object.
     #[inline]
     pub(super) fn as_ptr(&self) -> *mut bindings::file {
         self.0.get()

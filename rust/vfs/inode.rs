@@ -111,13 +111,13 @@ impl<T: FileSystem> Inode<T> {
     /// # Safety
     ///
     /// `ptr` must point at an inode of a superblock of `T` that stays alive for `'a`.
-    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::inode) -> &'a Self {
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::inode) -> &'a Self {
         // SAFETY: The caller guarantees a live object for `'a`; the types have the same layout.
         unsafe { &*ptr.cast() }
     }
 
     /// Returns the C object.
-    pub(crate) fn as_ptr(&self) -> *mut bindings::inode {
+    pub(super) fn as_ptr(&self) -> *mut bindings::inode {
         self.inner.get()
     }
 

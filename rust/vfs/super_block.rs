@@ -47,13 +47,13 @@ impl<T: FileSystem> SuperBlock<T> {
     /// # Safety
     ///
     /// `ptr` must point at a superblock of `T` that is set up and stays alive for `'a`.
-    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::super_block) -> &'a Self {
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::super_block) -> &'a Self {
         // SAFETY: The caller guarantees a live object for `'a`; the types have the same layout.
         unsafe { &*ptr.cast() }
     }
 
     /// Returns the C object.
-    pub(crate) fn as_ptr(&self) -> *mut bindings::super_block {
+    pub(super) fn as_ptr(&self) -> *mut bindings::super_block {
         self.inner.get()
     }
 
