@@ -8,7 +8,7 @@
 use crate::vfs::{
     self,
     bindings,
-    dentry::Dentry,
+    dentry::{Dentry, LockedDentry},
     file_system::FileSystem,
     fs_context::{FsContext, Parameter, Spec},
     idmap::MntIdmap,
@@ -45,7 +45,7 @@ pub(crate) type Inode = vfs::inode::Inode<SnapmapFs>;
 pub(crate) type Locked = vfs::inode::Locked<SnapmapFs>;
 
 /// An inode of ours that nobody else knows yet.
-pub(crate) type New = vfs::inode::New<SnapmapFs>;
+pub(crate) type New<'a> = vfs::inode::New<'a, SnapmapFs>;
 
 /// A mounted filesystem of ours.
 pub(crate) type SuperBlock = vfs::super_block::SuperBlock<SnapmapFs>;
@@ -90,7 +90,7 @@ impl FileSystem for SnapmapFs {
         data.late.close();
     }
 
-    fn root(sb: &SuperBlock) -> Result<New> {
+    fn root(sb: &SuperBlock) -> Result<New<'_>> {
         super_block::root(sb)
     }
 
@@ -123,8 +123,8 @@ impl FileSystem for SnapmapFs {
         Ok(())
     }
 
-    fn setattr(idmap: &MntIdmap, dentry: &Dentry<Self>, inode: &Locked, attr: &mut Attr) -> Result {
-        inode::setattr(idmap, dentry, inode, attr)
+    fn setattr(idmap: &MntIdmap, dentry: &LockedDentry<'_, Self>, attr: &mut Attr) -> Result {
+        inode::setattr(idmap, dentry, attr)
     }
 
     fn flags(inode: &Inode) -> u32 {

@@ -64,11 +64,6 @@ void snapmapfs_helper_inode_inc_iversion(struct inode *inode)
 	inode_inc_iversion(inode);
 }
 
-bool snapmapfs_helper_is_i_version(const struct inode *inode)
-{
-	return IS_I_VERSION(inode);
-}
-
 void snapmapfs_helper_inode_touch_ctime(struct inode *inode)
 {
 	inode_set_ctime_current(inode);

@@ -6,15 +6,16 @@ use super::{
     inode::{self, set_link},
     Inode,
     Locked,
+    New,
     SnapmapFs, //
 };
 use crate::vfs::{
     acl,
     bindings,
-    dentry::{Dentry, Entry, Target, Tmpfile, Victim},
+    dentry::{Dentry, Entry, Takeover, Target, Victim},
     errno::Errno,
     idmap::MntIdmap,
-    inode::{mode, DirOperations, Table}, //
+    inode::{kind::Directory, mode, DirOperations, Table}, //
 };
 use core::ffi::CStr;
 use kernel::prelude::*;
@@ -29,7 +30,7 @@ pub(super) const EMPTY_SIZE: i64 = 2 * ENTRY_SIZE;
 struct Dir;
 
 /// The inode operations of directories.
-pub(super) static OPERATIONS: Table<SnapmapFs> = Table::dir::<Dir>();
+pub(super) static OPERATIONS: Table<SnapmapFs, Directory> = Table::dir::<Dir>();
 
 /// Makes an inode of the type in `mode` and gives it the name `entry`. `target` is for symbolic links.
 fn create(
@@ -55,7 +56,7 @@ fn create(
 }
 
 /// Gives a new inode the attributes that the security modules want it to have.
-fn init_security(inode: &super::New, dir: &Inode, name: Option<&Dentry<SnapmapFs>>) -> Result {
+fn init_security(inode: &New<'_>, dir: &Inode, name: Option<&Dentry<SnapmapFs>>) -> Result {
     inode.init_security(dir, name, |name, value| {
         super::xattr::init_security(inode, name, value)
     })
@@ -119,12 +120,12 @@ impl DirOperations for Dir {
         Self::unlink(victim)
     }
 
-    fn rename(
+    fn rename<'a>(
         idmap: &MntIdmap,
-        old: Entry<'_, SnapmapFs>,
-        new: Target<'_, SnapmapFs>,
+        old: &Entry<'_, SnapmapFs>,
+        new: &'a Target<'_, SnapmapFs>,
         whiteout: bool,
-    ) -> Result {
+    ) -> Result<Takeover<'a, SnapmapFs>> {
         let inode = old.inode().ok_or(ENOENT)?;
         if !new.is_empty() {
             return Err(Errno::ENOTEMPTY.into());
@@ -140,7 +141,6 @@ impl DirOperations for Dir {
             free_link(victim);
             new.dir().add_size(-ENTRY_SIZE);
         }
-        takeover.commit(&old);
         if inode.is_dir() {
             old.dir().drop_nlink();
             match new.victim() {
@@ -150,17 +150,13 @@ impl DirOperations for Dir {
         }
         old.dir().add_size(-ENTRY_SIZE);
         new.dir().add_size(ENTRY_SIZE);
-        Ok(())
+        Ok(takeover)
     }
 
-    fn exchange(old: Entry<'_, SnapmapFs>, new: Entry<'_, SnapmapFs>) -> Result {
-        old.exchange(&new)
-    }
-
-    fn tmpfile(idmap: &MntIdmap, dir: &Inode, file: Tmpfile<'_, SnapmapFs>, mode: u16) -> Result {
+    fn tmpfile<'a>(idmap: &MntIdmap, dir: &'a Inode, mode: u16) -> Result<New<'a>> {
         let inode = inode::new(idmap, dir.super_block(), Some(dir), mode, 0)?;
         init_security(&inode, dir, None)?;
         acl::create(dir, &inode)?;
-        file.finish(inode)
+        Ok(inode)
     }
 }

@@ -37,7 +37,6 @@ use crate::vfs::{
     },
     errno::Errno,
     file::{
-        Bounce,
         File,
         FileOperations,
         IovIter,
@@ -47,6 +46,10 @@ use crate::vfs::{
         LockedFolio,
         PAGE_SHIFT,
         PAGE_SIZE, //
+    },
+    inode::{
+        kind::RegularFile,
+        Table, //
     },
     task,
     vma::MmapDesc,
@@ -74,12 +77,11 @@ impl FileData {
 /// The callbacks of regular files.
 struct Regular;
 
-/// Sets up the inode of a new regular file.
-pub(crate) fn init(inode: &New) {
+/// Sets up the inode of a new regular file. Errors: `EINVAL` if it is something else.
+pub(super) fn init(inode: &New<'_>, operations: &'static Table<SnapmapFs, RegularFile>) -> Result {
     let bits = inode.super_block().data().segment_bits;
     inode.data().file.place.set_segment(bits, 0);
-    inode.set_file_operations::<Regular>();
-    inode.set_address_space_operations::<Regular>();
+    inode.init_file::<Regular, Regular>(operations)
 }
 
 /// How many blocks of 512 bytes a page is.
@@ -426,23 +428,18 @@ fn write_pages_inline(
 /// Writes one page through a page of our own, which can be filled without locks. That always gets on, even if the source
 /// is a private mapping of the very page that is written, which loses it to each attempt.
 fn write_bounced(inode: &Locked, pos: u64, from: &mut IovIter) -> Result<usize> {
-    let mut bounce = Bounce::new()?;
-    let want = from.count().min(PAGE_SIZE - page_of(pos).1);
-    let copied = from.copy_to_bounce(&mut bounce, want);
-    if copied == 0 {
-        return Err(EFAULT);
-    }
-    let ret = segments::get_at(inode, pos).and_then(|(part, at)| {
+    from.bounce(PAGE_SIZE - page_of(pos).1, |bounce| {
+        let (part, at) = segments::get_at(inode, pos)?;
         let change = change(part);
-        write_page(&change, inode, part, at, copied, |folio, offset, len| {
-            bounce.copy_to(folio, offset, len);
-            len
-        })
-    });
-    if ret.is_err() {
-        from.revert(copied);
-    }
-    ret
+        write_page(
+            &change,
+            inode,
+            part,
+            at,
+            bounce.len(),
+            |folio, offset, len| bounce.copy_to(folio, offset, len),
+        )
+    })
 }
 
 /// Writes all of `from` at `pos`. Returns how much was written, or the error if that is nothing.
@@ -790,7 +787,7 @@ fn fill(inode: &Locked, start: u64, end: u64, zero: bool, size: Option<i64>) -> 
 /// fallocate() for the bytes from `start` to before `end`.
 pub(super) fn allocate(file: &File<SnapmapFs>, mode: u32, start: u64, end: u64) -> Result {
     let keep_size = mode & FALLOC_FL_KEEP_SIZE != 0;
-    let inode = file.inode().base().lock();
+    let inode = file.lock();
     match mode & !FALLOC_FL_KEEP_SIZE {
         FALLOC_FL_PUNCH_HOLE => {
             let _invalidate = inode.mapping().invalidate_lock();
@@ -807,7 +804,7 @@ pub(super) fn allocate(file: &File<SnapmapFs>, mode: u32, start: u64, end: u64) 
         }
         _ => return Err(Errno::EOPNOTSUPP.into()),
     }
-    file.modified()
+    inode.modified()
 }
 
 impl FileOperations for Regular {
@@ -829,11 +826,11 @@ impl FileOperations for Regular {
     #[inline]
     fn write_iter(iocb: &mut Kiocb<'_, SnapmapFs>, from: &mut IovIter) -> Result<usize> {
         let file = iocb.file();
-        let inode = file.inode().lock();
+        let inode = file.lock();
         if iocb.write_checks(from)? == 0 {
             return Ok(0);
         }
-        file.remove_privs()?;
+        inode.remove_privs()?;
         file.update_time()?;
         let pos = unsigned(iocb.pos());
         let written = perform_write(&inode, pos, from)?;
@@ -861,7 +858,11 @@ impl FileOperations for Regular {
         allocate(file, mode, start, end)
     }
 
-    fn mmap_prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
+    fn mmap_prepare(
+        inode: &Inode,
+        file: &File<SnapmapFs>,
+        desc: &mut MmapDesc<SnapmapFs>,
+    ) -> Result {
         mmap::prepare(inode, file, desc)
     }
 

@@ -16,10 +16,18 @@ use super::{
 use crate::vfs::{
     acl,
     bindings,
-    dentry::Dentry,
+    dentry::{Dentry, LockedDentry},
     errno::Errno,
     idmap::MntIdmap,
-    inode::{self, mode, Attr, Stat, Table, Timespec},
+    inode::{
+        self,
+        kind::{RegularFile, Special, Symlink},
+        mode,
+        Attr,
+        Stat,
+        Table,
+        Timespec, //
+    },
     xattr, //
 };
 use core::ffi::CStr;
@@ -70,9 +78,9 @@ fn link_pages(inode: &Inode) -> usize {
     usize::from(inode.is_symlink() && inode.size() > SHORT_LINK)
 }
 
-static FILE: Table<SnapmapFs> = Table::file();
-static SPECIAL: Table<SnapmapFs> = Table::special();
-static SYMLINK: Table<SnapmapFs> = Table::symlink();
+static FILE: Table<SnapmapFs, RegularFile> = Table::file();
+static SPECIAL: Table<SnapmapFs, Special> = Table::special();
+static SYMLINK: Table<SnapmapFs, Symlink> = Table::symlink();
 
 /// The flags (`chattr`) that there are, as on tmpfs.
 const FLAGS: u32 = bindings::FS_IMMUTABLE_FL
@@ -105,13 +113,13 @@ const FLAG_MEANINGS: [(u32, u32, u32); 4] = [
 /// [`acl::create`], [`New::init_security`] and [`set_link`].
 ///
 /// Errors: `ENOSPC` if there are too many inodes, `ENOMEM`.
-pub(super) fn new(
+pub(super) fn new<'a>(
     idmap: &MntIdmap,
-    sb: &SuperBlock,
+    sb: &'a SuperBlock,
     dir: Option<&Inode>,
     mode: u16,
     dev: u32,
-) -> Result<New> {
+) -> Result<New<'a>> {
     let ino = sb.data().reserve_inode()?;
     // From here on, `evict` takes the reservation back.
     let inode = sb.new_inode().inspect_err(|_| sb.data().free_inode(0))?;
@@ -126,28 +134,21 @@ pub(super) fn new(
         store_flags(&inode, flags(dir) & INHERITED_FLAGS);
     }
     match mode & mode::S_IFMT {
-        mode::S_IFREG => {
-            inode.set_operations(&FILE);
-            file::init(&inode);
-        }
+        mode::S_IFREG => file::init(&inode, &FILE)?,
         mode::S_IFDIR => {
-            inode.set_operations(&dir::OPERATIONS);
-            inode.init_dir();
+            inode.init_dir(&dir::OPERATIONS)?;
             // The entry `.`; and some programs dislike directories of size 0.
             inode.inc_nlink();
             inode.set_size(dir::EMPTY_SIZE);
         }
-        mode::S_IFLNK => inode.set_operations(&SYMLINK),
-        _ => {
-            inode.set_operations(&SPECIAL);
-            inode.init_special(mode, dev);
-        }
+        mode::S_IFLNK => (),
+        _ => inode.init_special(&SPECIAL, dev)?,
     }
     Ok(inode)
 }
 
 /// Makes the segment `number` of `base`, which counts as an inode. Errors: those of [`new_extension`].
-pub(super) fn new_segment(base: &Inode, number: usize) -> Result<New> {
+pub(super) fn new_segment(base: &Inode, number: usize) -> Result<New<'_>> {
     let inode = new_extension(base)?;
     inode.data().file.place.set_segment(base.bits(), number);
     inode.set_segment_operations();
@@ -157,7 +158,7 @@ pub(super) fn new_segment(base: &Inode, number: usize) -> Result<New> {
 /// Makes an extension of `base`, which counts as an inode.
 ///
 /// Errors: `ENOSPC` if there are too many, `ENOMEM`.
-pub(super) fn new_extension(base: &Inode) -> Result<New> {
+pub(super) fn new_extension(base: &Inode) -> Result<New<'_>> {
     let sb = base.super_block();
     sb.data().reserve_inode()?;
     // From here on, `evict` takes the reservation back.
@@ -171,12 +172,12 @@ pub(super) fn new_extension(base: &Inode) -> Result<New> {
 /// Gives a new symbolic link its target.
 ///
 /// Errors: `ENAMETOOLONG` from a page on, `ENOSPC`, `ENOMEM`.
-pub(super) fn set_link(inode: &New, target: &CStr) -> Result {
+pub(super) fn set_link(inode: &New<'_>, target: &CStr) -> Result {
     let size = target.to_bytes_with_nul().len();
     if size > kernel::page::PAGE_SIZE {
         return Err(Errno::ENAMETOOLONG.into());
     }
-    inode.init_symlink(target)?;
+    inode.init_symlink(&SYMLINK, target)?;
     let pages = link_pages(inode);
     inode
         .super_block()
@@ -231,17 +232,17 @@ pub(super) fn getattr(
 /// Errors: those of [`inode::setattr_prepare`], [`file::set_size`] and [`window::file_size`]; `ENOMEM`.
 pub(super) fn setattr(
     idmap: &MntIdmap,
-    dentry: &Dentry<SnapmapFs>,
-    inode: &Locked,
+    dentry: &LockedDentry<'_, SnapmapFs>,
     attr: &mut Attr,
 ) -> Result {
-    if let (Some(window), Some(size)) = (dentry.window(), attr.size()) {
+    let inode = dentry.inode();
+    if let (Some(window), Some(size)) = (dentry.dentry().window(), attr.size()) {
         attr.set_size(window::file_size(&window, inode.size(), size)?);
     }
-    inode::setattr_prepare(idmap, dentry, inode, attr)?;
+    inode::setattr_prepare(idmap, dentry, attr)?;
     // Before anything else changes, since it may fail. With a new size comes no other mode as far as a list knows it.
     if let Some(mode) = attr.mode() {
-        acl::chmod(idmap, dentry, inode, mode)?;
+        acl::chmod(idmap, dentry, mode)?;
     }
     let mut resized = None;
     if let Some(size) = attr.size().filter(|_| inode.is_regular()) {

@@ -31,10 +31,12 @@ use crate::{
         },
         trace,
         vma::{
-            code,
-            error_code,
             Fault,
-            FaultCode,
+            FaultAround,
+            FaultError,
+            Finished,
+            Live,
+            Mapped,
             Mkwrite,
             MmapDesc,
             PrivateMapping,
@@ -56,7 +58,11 @@ use kernel::{
 };
 
 /// Makes a mapping: `file_operations.mmap_prepare`.
-pub(super) fn prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
+pub(super) fn prepare(
+    inode: &Inode,
+    file: &File<SnapmapFs>,
+    desc: &mut MmapDesc<SnapmapFs>,
+) -> Result {
     if inode.is_row() {
         return prepare_window(inode, file, &Window::WHOLE, desc, false);
     }
@@ -71,7 +77,7 @@ pub(super) fn prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc
 }
 
 /// Notes that the live pages of `inode` will be mapped.
-fn note_live(inode: &Inode, desc: &MmapDesc) {
+fn note_live(inode: &Inode, desc: &MmapDesc<SnapmapFs>) {
     if !desc.may_be_written() {
         inode.snapshots().note_live_reader();
     }
@@ -82,7 +88,7 @@ pub(super) fn prepare_window(
     base: &Inode,
     file: &File<SnapmapFs>,
     window: &Window,
-    desc: &mut MmapDesc,
+    desc: &mut MmapDesc<SnapmapFs>,
     is_window: bool,
 ) -> Result {
     file.accessed();
@@ -137,11 +143,15 @@ impl SharedMapping for Shared {
 }
 
 impl WindowMapping for Shared {
-    fn fault(view: &Inode, file: &File<SnapmapFs>, vmf: &mut VmFault) -> Fault {
-        if vmf.index() >= Self::end(view, file) {
-            return Fault::Code(code::SIGBUS);
+    fn fault<'a>(fault: VmFault<'a, SnapmapFs, File<SnapmapFs>>) -> Finished<'a> {
+        if fault.index() >= Self::end(fault.inode(), fault.context()) {
+            return fault.finish(Fault::Failed(FaultError::SIGBUS));
         }
-        views::live(view, vmf)
+        match views::live(fault) {
+            Live::Found(fault, folio) => fault.finish(Fault::Live(folio)),
+            Live::Failed(fault, error) => fault.finish(Fault::Failed(error)),
+            Live::Gone(finished) => finished,
+        }
     }
 
     fn end(view: &Inode, file: &File<SnapmapFs>) -> usize {
@@ -164,43 +174,55 @@ impl Private {
                 // It is mapped a thousand million times; one more page does not count.
                 None => match Folio::zeroed() {
                     Ok(folio) => Fault::Page(folio),
-                    Err(err) => Fault::Code(error_code(err)),
+                    Err(err) => Fault::Failed(err.into()),
                 },
             },
         }
     }
 
     /// A page that was not mapped when the snapshot was taken: it is as it was when it is first touched.
-    fn first_touch(inode: &Inode, snapshot: &Snapshot, vmf: &mut VmFault) -> Fault {
-        let page = vmf.index();
+    #[cold]
+    #[inline(never)]
+    fn first_touch(fault: VmFault<'_, SnapmapFs, Snapshot>) -> Finished<'_> {
+        let page = fault.index();
+        let (inode, snapshot) = (fault.inode(), fault.context());
         if snapshot.is_past_window(page) {
-            return Fault::Code(code::SIGBUS);
+            return fault.finish(Fault::Failed(FaultError::SIGBUS));
         }
         if let Some(found) = snapshot.touched(page) {
-            return Self::serve(inode, snapshot, page, found);
+            let found = Self::serve(inode, snapshot, page, found);
+            return fault.finish(found);
         }
-        let kept = if page >= inode.room_in_pages() {
+        let (fault, kept) = if page >= inode.room_in_pages() {
             // It has grown over the end of its segment.
-            match segments::live_behind(inode, page) {
+            let kept = match segments::live_behind(inode, page) {
                 Ok(Some((part, folio))) => snapshot.touch(page, part, &folio),
-                Ok(None) => return Fault::Code(code::SIGBUS),
+                Ok(None) => return fault.finish(Fault::Failed(FaultError::SIGBUS)),
                 Err(err) => Err(err),
-            }
+            };
+            (fault, kept)
         } else if page < size_in_pages(inode.size()) && views::is_hole(inode, page) {
-            snapshot.touch_hole(page)
+            let kept = snapshot.touch_hole(page);
+            (fault, kept)
         } else {
-            match views::live(inode, vmf) {
-                Fault::Live(folio) => match snapshot.touched(page) {
-                    Some(found) => Ok(found),
-                    None => snapshot.touch(page, inode, &folio),
-                },
-                other => return other,
+            match views::live(fault) {
+                Live::Found(fault, folio) => {
+                    let (inode, snapshot) = (fault.inode(), fault.context());
+                    let kept = match snapshot.touched(page) {
+                        Some(found) => Ok(found),
+                        None => snapshot.touch(page, inode, &folio),
+                    };
+                    (fault, kept)
+                }
+                Live::Failed(fault, error) => return fault.finish(Fault::Failed(error)),
+                Live::Gone(finished) => return finished,
             }
         };
-        match kept {
-            Ok(found) => Self::serve(inode, snapshot, page, found),
-            Err(err) => Fault::Code(error_code(err)),
-        }
+        let found = match kept {
+            Ok(found) => Self::serve(fault.inode(), fault.context(), page, found),
+            Err(err) => Fault::Failed(err.into()),
+        };
+        fault.finish(found)
     }
 }
 
@@ -213,81 +235,88 @@ impl PrivateMapping for Private {
         &TABLES
     }
 
-    fn fault(inode: &Inode, snapshot: &Snapshot, vmf: &mut VmFault) -> Fault {
-        let page = vmf.index();
-        if !snapshot.covers(page) {
-            return Self::first_touch(inode, snapshot, vmf);
+    #[inline(always)]
+    fn fault<'a>(mut fault: VmFault<'a, SnapmapFs, Snapshot>) -> Finished<'a> {
+        let page = fault.index();
+        if !fault.context().covers(page) {
+            return Self::first_touch(fault);
         }
-        if page >= snapshot.bounds().1 {
-            return Fault::Code(code::SIGBUS);
+        if page >= fault.context().bounds().1 {
+            return fault.finish(Fault::Failed(FaultError::SIGBUS));
         }
-        let this = inode.snapshots();
-        let mapping = inode.base().mapping();
         loop {
+            let (inode, snapshot) = (fault.inode(), fault.context());
+            let this = inode.snapshots();
             if this.has_lost(snapshot, page) {
-                return Self::first_touch(inode, snapshot, vmf);
+                return Self::first_touch(fault);
             }
             if let Some(found) = this.find(page, snapshot.epoch()) {
-                return Self::serve(inode, snapshot, page, found);
+                let found = Self::serve(inode, snapshot, page, found);
+                return fault.finish(found);
             }
             if page < size_in_pages(inode.size()) && views::is_hole(inode, page) {
                 // A hole. If it was made just now, the version was filed before the page went.
                 smp_rmb();
                 let found = this.find(page, snapshot.epoch());
-                return Self::serve(inode, snapshot, page, found.unwrap_or(Found::Hole));
+                let found = Self::serve(inode, snapshot, page, found.unwrap_or(Found::Hole));
+                return fault.finish(found);
             }
-            match views::live(inode, vmf) {
-                Fault::Live(folio) => {
-                    return match this.find(page, snapshot.epoch()) {
+            let error;
+            (fault, error) = match views::live(fault) {
+                Live::Found(fault, folio) => {
+                    let (inode, snapshot) = (fault.inode(), fault.context());
+                    let this = inode.snapshots();
+                    let found = match this.find(page, snapshot.epoch()) {
                         Some(found) => {
                             drop(folio);
                             Self::serve(inode, snapshot, page, found)
                         }
                         None if this.has_lost(snapshot, page) => {
                             drop(folio);
-                            Self::first_touch(inode, snapshot, vmf)
+                            return Self::first_touch(fault);
                         }
                         None => Fault::Live(folio),
                     };
+                    return fault.finish(found);
                 }
-                // The lock on the mapping may be gone, and the mapping with it.
-                Fault::Code(code) if code & code::RETRY != 0 => return Fault::Code(code),
-                Fault::Code(code) if code & code::SIGBUS != 0 => {
-                    // The live file has become shorter than the page. Who made it so has filed the page once the lock is
-                    // free.
-                    let _lock = mapping.invalidate_lock_shared();
-                    if let Some(found) = this.find(page, snapshot.epoch()) {
-                        return Self::serve(inode, snapshot, page, found);
-                    }
-                    // Or there was no room to fill a hole, which nobody needs to be filled.
-                    if page >= size_in_pages(inode.size()) || views::is_hole(inode, page) {
-                        return Self::serve(inode, snapshot, page, Found::Hole);
-                    }
-                    // The file has grown again.
-                }
-                other => return other,
+                Live::Failed(fault, error) => (fault, error),
+                Live::Gone(finished) => return finished,
+            };
+            if !error.is_sigbus() {
+                return fault.finish(Fault::Failed(error));
             }
+            // The live file has become shorter than the page. Who made it so has filed the page once the lock is free.
+            let (inode, snapshot) = (fault.inode(), fault.context());
+            let lock = inode.base().mapping().invalidate_lock_shared();
+            let found = match inode.snapshots().find(page, snapshot.epoch()) {
+                // Or there was no room to fill a hole, which nobody needs to be filled.
+                None if page >= size_in_pages(inode.size()) || views::is_hole(inode, page) => {
+                    Some(Found::Hole)
+                }
+                found => found,
+            };
+            if let Some(found) = found {
+                let found = Self::serve(inode, snapshot, page, found);
+                drop(lock);
+                return fault.finish(found);
+            }
+            // The file has grown again.
         }
     }
 
-    fn map_pages(
-        inode: &Inode,
-        snapshot: &Snapshot,
-        vmf: &mut VmFault,
-        first: usize,
-        last: usize,
-    ) -> FaultCode {
+    #[inline(always)]
+    fn map_pages(inode: &Inode, snapshot: &Snapshot, mut around: FaultAround<'_>) -> Mapped {
         let (from, end) = snapshot.bounds();
-        let page = vmf.index();
+        let page = around.index();
         if page < from || page >= end {
-            return 0;
+            return Mapped::NOTHING;
         }
-        let first = first.max(from);
-        let last = last.min(end.saturating_sub(1));
+        around.limit(from, end.saturating_sub(1));
+        let (first, last) = around.pages();
         inode
             .snapshots()
-            .with_unchanged(snapshot, first, last, || vmf.map_live(first, last))
-            .unwrap_or(0)
+            .with_unchanged(snapshot, first, last, || around.map_live())
+            .unwrap_or(Mapped::NOTHING)
     }
 
     fn split(snapshot: &Snapshot) {

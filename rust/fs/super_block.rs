@@ -248,7 +248,7 @@ impl SuperData {
 /// Makes the root directory.
 ///
 /// Errors: `ENOMEM`; `ENOSPC` if not even one inode is allowed.
-pub(super) fn root(sb: &SuperBlock) -> Result<New> {
+pub(super) fn root(sb: &SuperBlock) -> Result<New<'_>> {
     let data = sb.data();
     let root = inode::new(MntIdmap::nop(), sb, None, mode::S_IFDIR | data.mode, 0)?;
     root.set_owner(data.uid, data.gid);

@@ -52,9 +52,8 @@ use crate::vfs::{
     },
     task,
     vma::{
-        code,
-        error_code,
-        Fault,
+        FaultError,
+        Live,
         Mkwrite,
         VmFault, //
     },
@@ -160,11 +159,12 @@ pub(super) fn get(base: &Inode, page: u64, shift: usize) -> Result<&Inode> {
     let new = inode::new_extension(base)?;
     new.data().file.place.set_view(base.bits(), number, shift);
     exclusively(base, || {
-        if find().is_none() {
-            new.set_size(new.size_within(base.size()));
-            base.add_extension(new);
+        if find().is_some() {
+            return Ok(());
         }
-    })?;
+        new.set_size(new.size_within(base.size()));
+        base.add_extension(new)
+    })??;
     find().ok_or(EIO)
 }
 
@@ -517,20 +517,21 @@ fn make(view: &Inode, index: usize, page: u64, folio: &LockedFolio) -> Result<Op
     Folio::put_together(&pieces).map(Some)
 }
 
-/// The page `page` of a file, a segment or a view, as [`VmFault::live`].
-#[inline]
-pub(super) fn live(inode: &Inode, vmf: &mut VmFault) -> Fault {
+/// The page that `fault` asks for, of a file, a segment or a view.
+#[inline(always)]
+pub(super) fn live<C>(fault: VmFault<'_, SnapmapFs, C>) -> Live<'_, SnapmapFs, C> {
+    let (inode, page) = (fault.inode(), fault.index());
     let found = if inode.is_view() {
-        fill(inode, vmf.index())
+        fill(inode, page)
     } else if inode.is_row() {
-        segments::live(inode, vmf.index())
+        segments::live(inode, page)
     } else {
-        return vmf.live();
+        return fault.live();
     };
     match found {
-        Ok(Some(folio)) => Fault::Live(folio),
-        Ok(None) => Fault::Code(code::SIGBUS),
-        Err(err) => Fault::Code(error_code(err)),
+        Ok(Some(folio)) => Live::Found(fault, folio),
+        Ok(None) => Live::Failed(fault, FaultError::SIGBUS),
+        Err(err) => Live::Failed(fault, err.into()),
     }
 }
 

@@ -139,7 +139,7 @@ impl FileOperations for Windows {
     fn write_iter(iocb: &mut Kiocb<'_, SnapmapFs>, from: &mut IovIter) -> Result<usize> {
         let file = iocb.file();
         let window = file.window();
-        let inode = file.inode().base().lock();
+        let inode = file.lock();
         let eof = signed(end(&window, unsigned(inode.size())).max(window.start));
         if iocb.write_checks_at(from, signed(window.start), eof)? == 0 {
             return Ok(0);
@@ -150,7 +150,7 @@ impl FileOperations for Windows {
             let left = end.checked_sub(at).filter(|left| *left != 0).ok_or(EFBIG)?;
             from.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         }
-        file.remove_privs()?;
+        inode.remove_privs()?;
         file.update_time()?;
         let written = file::perform_write(&inode, at, from)?;
         iocb.set_pos(signed(pos + written as u64));
@@ -193,7 +193,11 @@ impl FileOperations for Windows {
         file::allocate(file, mode, start, last)
     }
 
-    fn mmap_prepare(inode: &Inode, file: &File<SnapmapFs>, desc: &mut MmapDesc) -> Result {
+    fn mmap_prepare(
+        inode: &Inode,
+        file: &File<SnapmapFs>,
+        desc: &mut MmapDesc<SnapmapFs>,
+    ) -> Result {
         mmap::prepare_window(inode.base(), file, &file.window(), desc, true)
     }
 

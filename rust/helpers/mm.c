@@ -108,12 +108,6 @@ bool snapmapfs_helper_folio_copy_page(struct folio *dst, struct folio *src)
 	return !copy_mc_highpage(folio_page(dst, 0), folio_page(src, 0));
 }
 
-void snapmapfs_helper_folio_copy_range(struct folio *dst, size_t offset, struct folio *src,
-				       size_t len)
-{
-	memcpy_folio(dst, offset, src, 0, len);
-}
-
 void snapmapfs_helper_folio_zero_range(struct folio *folio, size_t start, size_t len)
 {
 	folio_zero_range(folio, start, len);
@@ -312,9 +306,13 @@ bool snapmapfs_helper_folio_in(const struct folio *folio, const struct address_s
 	return folio->mapping == mapping;
 }
 
-void snapmapfs_helper_mapping_setup(struct address_space *mapping, gfp_t gfp)
+void snapmapfs_helper_mapping_set_gfp_mask(struct address_space *mapping, gfp_t gfp)
 {
 	mapping_set_gfp_mask(mapping, gfp);
+}
+
+void snapmapfs_helper_mapping_set_unevictable(struct address_space *mapping)
+{
 	mapping_set_unevictable(mapping);
 }
 

@@ -4,7 +4,6 @@
  * and says what part of it is meant.
  */
 #include <linux/dcache.h>
-#include <linux/fadvise.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mount.h>
@@ -264,12 +263,6 @@ void snapmapfs_helper_window_show_fdinfo(struct seq_file *seq, struct file *file
 	if (info)
 		seq_printf(seq, "window_offset:\t%lld\nwindow_length:\t%lld\n", info->start,
 			   info->end < 0 ? 0 : info->end - info->start);
-}
-
-/* All pages are in memory, and stay there. */
-int snapmapfs_helper_window_fadvise(struct file *file, loff_t offset, loff_t len, int advice)
-{
-	return advice >= POSIX_FADV_NORMAL && advice <= POSIX_FADV_NOREUSE ? 0 : -EINVAL;
 }
 
 /*

@@ -6,7 +6,7 @@
 
 use super::{
     bindings,
-    dentry::Dentry,
+    dentry::LockedDentry,
     file_system::FileSystem,
     idmap::MntIdmap,
     inode::{Inode, Locked, New}, //
@@ -35,10 +35,11 @@ impl Drop for Acl {
 /// Gives a new inode the lists that it inherits from `dir`, and the mode that follows (`simple_acl_create`).
 ///
 /// Errors: `ENOMEM`.
-pub(crate) fn create<T: FileSystem>(dir: &Inode<T>, inode: &New<T>) -> Result {
+pub(crate) fn create<T: FileSystem>(dir: &Inode<T>, inode: &New<'_, T>) -> Result {
     let mut default = ptr::null_mut();
     let mut access = ptr::null_mut();
-    // SAFETY: The inodes are live, and nobody else can see the new one, whose mode this changes.
+    // SAFETY: The inodes are live, nobody else can see the new one, whose mode this changes, and the other pointers are to
+    // variables of ours.
     to_result(unsafe {
         bindings::posix_acl_create(
             dir.as_ptr(),
@@ -66,12 +67,12 @@ pub(crate) fn create<T: FileSystem>(dir: &Inode<T>, inode: &New<T>) -> Result {
 /// Errors: `ENOMEM`; then nothing has changed.
 pub(crate) fn chmod<T: FileSystem>(
     idmap: &MntIdmap,
-    dentry: &Dentry<T>,
-    _inode: &Locked<T>,
+    dentry: &LockedDentry<'_, T>,
     mode: u16,
 ) -> Result {
-    // SAFETY: All objects are live, and the inode is locked.
-    to_result(unsafe { bindings::posix_acl_chmod(idmap.as_ptr(), dentry.as_ptr(), mode) })
+    let dentry = dentry.dentry().as_ptr();
+    // SAFETY: All objects are live, and the inode of the dentry is locked.
+    to_result(unsafe { bindings::posix_acl_chmod(idmap.as_ptr(), dentry, mode) })
 }
 
 /// Sets a list, and the mode that follows from it (`simple_set_acl`).

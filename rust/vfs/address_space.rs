@@ -51,20 +51,21 @@ impl AddressSpace {
     ///
     /// `mapping` has to be valid for all of `'a`, and to hold only folios of order 0.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(mapping: *mut bindings::address_space) -> &'a Self {
+    pub(super) unsafe fn from_raw<'a>(mapping: *mut bindings::address_space) -> &'a Self {
         // SAFETY: The wrapper is transparent, and the caller vouches for the rest.
         unsafe { &*mapping.cast() }
     }
 
+    /// Returns the C object.
     #[inline]
-    pub(crate) fn as_ptr(&self) -> *mut bindings::address_space {
+    pub(super) fn as_ptr(&self) -> *mut bindings::address_space {
         self.0.get()
     }
 
     /// The number of pages in the page cache. It may change at any time.
     #[inline]
     pub(crate) fn nr_pages(&self) -> usize {
-        // SAFETY: The address space is valid, and a torn or old value is as good as a later one.
+        // SAFETY: The address space is valid, and the field a word that is read at once. An old value is as good as a later one.
         unsafe { core::ptr::read_volatile(&raw const (*self.as_ptr()).nrpages) }
     }
 
@@ -258,6 +259,7 @@ impl<'a> Iterator for Vmas<'a> {
 }
 
 /// `invalidate_lock` held for writing, until dropped.
+#[must_use = "the lock is released when the guard is dropped"]
 pub(crate) struct InvalidateGuard<'a>(&'a AddressSpace, NotThreadSafe);
 
 impl Drop for InvalidateGuard<'_> {
@@ -268,6 +270,7 @@ impl Drop for InvalidateGuard<'_> {
 }
 
 /// `invalidate_lock` held for reading, until dropped.
+#[must_use = "the lock is released when the guard is dropped"]
 pub(crate) struct InvalidateSharedGuard<'a>(&'a AddressSpace, NotThreadSafe);
 
 impl Drop for InvalidateSharedGuard<'_> {
@@ -397,47 +400,71 @@ pub(crate) trait AddressSpaceOperations: 'static {
 pub(crate) struct AddressSpaceOps<T>(PhantomData<T>);
 
 impl<F: FileSystem> Inode<F> {
-    /// The page cache of a regular file.
+    /// The page cache of the inode, empty unless it is that of a regular file or an extension.
     #[inline]
     pub(crate) fn mapping(&self) -> &AddressSpace {
-        // SAFETY: The inode is valid, and so is its address space, to which this module adds only folios of order 0.
-        unsafe { AddressSpace::from_raw((*self.as_ptr()).i_mapping) }
+        // SAFETY: The inode is valid, and so is the address space that is part of it; a device node's `i_mapping` may be another.
+        // Its folios have order 0: this module adds no others, nor does anybody to an address space that is not set up for them.
+        unsafe { AddressSpace::from_raw(&raw mut (*self.as_ptr()).i_data) }
     }
 }
 
-impl<F: FileSystem> New<F> {
+impl<F: FileSystem> New<'_, F> {
     /// Sets what is done with the pages of a regular file, and that they stay in memory: they are not on any disk.
-    pub(crate) fn set_address_space_operations<T: AddressSpaceOperations<Fs = F>>(&self) {
+    pub(super) fn set_address_space_operations<T: AddressSpaceOperations<Fs = F>>(&self) {
         let mapping = self.mapping().as_ptr();
         // SAFETY: Nobody else can reach the inode yet, and the table is of its filesystem.
         unsafe {
             (*mapping).a_ops = AddressSpaceOps::<T>::table();
-            bindings::mapping_setup(mapping, bindings::GFP_HIGHUSER);
+            bindings::mapping_set_unevictable(mapping);
         }
+        self.set_unmovable();
+    }
+
+    /// Takes the pages from where those cannot be that stay: a page that snapshots need is not migrated any more.
+    fn set_unmovable(&self) {
+        // SAFETY: Nobody else can reach the inode yet.
+        unsafe { bindings::mapping_set_gfp_mask(self.mapping().as_ptr(), bindings::GFP_HIGHUSER) };
     }
 }
 
 /// The table of an extension: what adds pages to it makes them uptodate itself.
 const EXTENSION: bindings::address_space_operations = bindings::address_space_operations {
+    read_folio: Some(read_nothing),
     dirty_folio: Some(bindings::noop_dirty_folio),
     #[cfg(CONFIG_MIGRATION)]
     migrate_folio: Some(bindings::migrate_folio),
     ..pin_init::zeroed()
 };
 
-impl<F: FileSystem> New<F> {
+impl<F: FileSystem> New<'_, F> {
     /// Sets that this is to be an extension, which has nothing but pages, which may be dropped when they are clean.
     pub(crate) fn set_extension_operations(&self) {
         // SAFETY: Nobody else can reach the inode yet.
         unsafe { (*self.mapping().as_ptr()).a_ops = &EXTENSION };
+        self.set_unmovable();
     }
 
     /// As [`New::set_extension_operations`], for one whose pages stay in memory.
     pub(crate) fn set_segment_operations(&self) {
         self.set_extension_operations();
         // SAFETY: Nobody else can reach the inode yet.
-        unsafe { bindings::mapping_setup(self.mapping().as_ptr(), bindings::GFP_HIGHUSER) };
+        unsafe { bindings::mapping_set_unevictable(self.mapping().as_ptr()) };
     }
+}
+
+/// Fails to read a page of an extension: `filemap_fault()`, for one, calls this without looking whether it is there.
+///
+/// # Safety
+///
+/// As `address_space_operations.read_folio`.
+unsafe extern "C" fn read_nothing(
+    _file: *mut bindings::file,
+    folio: *mut bindings::folio,
+) -> c_int {
+    // SAFETY: The folio is locked by the caller, and the lock is handed over.
+    unsafe { bindings::folio_unlock(folio) };
+    EIO.to_errno()
 }
 
 impl<T: AddressSpaceOperations> AddressSpaceOps<T> {

@@ -15,7 +15,7 @@ use super::{
     inode::{Inode, Locked, New}, //
 };
 use core::{marker::PhantomData, ops::Deref, ptr::NonNull};
-use kernel::{error::to_result, prelude::*, types::Opaque};
+use kernel::{prelude::*, types::Opaque};
 
 /// A name in a directory (`struct dentry`), with or without an inode.
 ///
@@ -48,6 +48,44 @@ impl<T: FileSystem> Dentry<T> {
     pub(super) fn qstr(&self) -> *const bindings::qstr {
         // SAFETY: The dentry is live.
         unsafe { bindings::dentry_qstr(self.as_ptr()) }
+    }
+}
+
+/// A dentry with an inode that nobody else changes.
+///
+/// # Invariants
+///
+/// `inode` is that of `dentry`.
+pub(crate) struct LockedDentry<'a, T: FileSystem> {
+    dentry: &'a Dentry<T>,
+    inode: &'a Locked<T>,
+}
+
+impl<'a, T: FileSystem> LockedDentry<'a, T> {
+    /// Returns the dentry that `ptr` points at.
+    ///
+    /// # Safety
+    ///
+    /// As [`Dentry::from_raw`]; in addition, it must have an inode of `T`, which is locked for writing for `'a`.
+    pub(super) unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
+        // INVARIANT: This is where a dentry has its inode, and that does not change while there is one.
+        // SAFETY: By the function's contract.
+        unsafe {
+            Self {
+                dentry: Dentry::from_raw(ptr),
+                inode: Locked::from_raw((*ptr).d_inode),
+            }
+        }
+    }
+
+    /// Returns the dentry.
+    pub(crate) fn dentry(&self) -> &'a Dentry<T> {
+        self.dentry
+    }
+
+    /// Returns the inode.
+    pub(crate) fn inode(&self) -> &'a Locked<T> {
+        self.inode
     }
 }
 
@@ -110,12 +148,10 @@ impl<'a, T: FileSystem> Entry<'a, T> {
 
     /// Gives the name to a new inode, which everybody can see from then on.
     ///
-    /// Errors: `EEXIST` if the name is taken, `ENOSPC` if the directory has no room, `ENOMEM`. Then the inode is
-    /// destroyed.
-    pub(crate) fn create(&self, inode: New<T>) -> Result {
-        if self.inode().is_some() {
-            return Err(EEXIST);
-        }
+    /// Errors: `EEXIST` if the name is taken, `EXDEV` if it is one of another superblock, `ENOSPC` if the directory has no
+    /// room, `ENOMEM`. Then the inode is destroyed.
+    pub(crate) fn create(&self, inode: New<'_, T>) -> Result {
+        self.check_free(&inode)?;
         // SAFETY: By the type invariants the directory is locked and the dentry a child of it; below it becomes
         // persistent, and nothing can fail before.
         unsafe { self.dir.entries().add(self.dentry.as_ptr()) }?;
@@ -124,12 +160,25 @@ impl<'a, T: FileSystem> Entry<'a, T> {
         Ok(())
     }
 
+    /// Returns whether the name can be given to `inode`. Errors: `EEXIST`, `EXDEV`.
+    fn check_free(&self, inode: &Inode<T>) -> Result {
+        if self.inode().is_some() {
+            Err(EEXIST)
+        } else if !inode.is_beside(self.dir) {
+            // It would outlive its superblock.
+            Err(EXDEV)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Gives the name to an inode that may have others (`simple_link`): times and number of names included.
     ///
-    /// Errors: as [`Entry::create`].
+    /// Errors: as [`Entry::create`]; `EPERM` for a directory, which can have no other.
     pub(crate) fn link(&self, inode: &Locked<T>) -> Result {
-        if self.inode().is_some() {
-            return Err(EEXIST);
+        self.check_free(inode)?;
+        if inode.is_dir() {
+            return Err(EPERM);
         }
         // SAFETY: By the type invariants the directory is locked and the dentry a child of it; below it becomes
         // persistent, and nothing can fail before.
@@ -162,15 +211,17 @@ impl<'a, T: FileSystem> Entry<'a, T> {
 
     /// Makes two entries swap places (`simple_rename_exchange`): listings, numbers of links and times.
     ///
-    /// The VFS exchanges the names afterwards.
-    ///
     /// Errors: `ENOENT` if either name is free.
-    pub(crate) fn exchange(&self, other: &Entry<'_, T>) -> Result {
+    ///
+    /// # Safety
+    ///
+    /// If this succeeds, the VFS must exchange the names next.
+    pub(super) unsafe fn exchange(&self, other: &Entry<'_, T>) -> Result {
         let here = self.offset().ok_or(ENOENT)?;
         let there = other.offset().ok_or(ENOENT)?;
         let (dentry, other_dentry) = (self.dentry.as_ptr(), other.dentry.as_ptr());
         // SAFETY: By the type invariants both directories are locked; both offsets are in use there. The dentries
-        // are persistent since they have offsets, and become children of each other's directory.
+        // are persistent since they have offsets, and by the function's contract become children of each other's directory.
         unsafe {
             self.dir.entries().put(here, other_dentry);
             other.dir.entries().put(there, dentry);
@@ -319,7 +370,7 @@ impl<'a, T: FileSystem> Target<'a, T> {
         unsafe { bindings::simple_empty(self.dentry().as_ptr()) != 0 }
     }
 
-    /// Makes sure that the entry can be taken over by [`Takeover::commit`], which cannot fail then.
+    /// Makes sure that the entry can be taken over by another, which cannot fail then.
     ///
     /// Errors: `ENOSPC` if the directory has no room, `ENOMEM`.
     pub(crate) fn prepare(&self) -> Result<Takeover<'_, T>> {
@@ -328,6 +379,7 @@ impl<'a, T: FileSystem> Target<'a, T> {
             // SAFETY: The directory is locked for as long as the entry lives.
             None => Slot::Reserved(unsafe { self.dir().entries().reserve() }?),
         };
+        // INVARIANT: From above.
         Ok(Takeover { target: self, slot })
     }
 }
@@ -341,6 +393,11 @@ enum Slot<'a> {
 }
 
 /// An entry that is ready to be taken over by another; from [`Target::prepare`].
+///
+/// # Invariants
+///
+/// The slot is in the listing of the target's directory; if it is taken, by the target.
+#[must_use = "the place in the listing is given back when this is dropped"]
 pub(crate) struct Takeover<'a, T: FileSystem> {
     target: &'a Target<'a, T>,
     slot: Slot<'a>,
@@ -349,16 +406,20 @@ pub(crate) struct Takeover<'a, T: FileSystem> {
 impl<T: FileSystem> Takeover<'_, T> {
     /// Moves `old` to the target's place in the listing, from which that vanishes with its name.
     ///
-    /// Nothing happens if `old` has no inode. The VFS moves the name afterwards.
-    pub(crate) fn commit(self, old: &Entry<'_, T>) {
+    /// Nothing happens if `old` has no inode.
+    ///
+    /// # Safety
+    ///
+    /// The VFS must move the name of `old` to that of the target next.
+    pub(super) unsafe fn commit(self, old: &Entry<'_, T>) {
         let Some(old_offset) = old.offset() else {
             return;
         };
         let old_dentry = old.dentry().as_ptr();
         let new = self.target;
         let new_dentry = new.dentry().as_ptr();
-        // SAFETY: Both directories are locked. `old` has an offset, hence is persistent; it becomes a child of the
-        // new directory. If the target has an offset, it is persistent and has an inode, and gives up the one
+        // SAFETY: Both directories are locked. `old` has an offset, hence is persistent; by the function's contract it becomes
+        // a child of the new directory. If the target has an offset, it is persistent and has an inode, and gives up the one
         // before it gives up the other.
         unsafe {
             old.dir().entries().remove(old_offset, old_dentry);
@@ -379,42 +440,5 @@ impl<T: FileSystem> Takeover<'_, T> {
         }
         old.dir().inc_iversion();
         new.dir().inc_iversion();
-    }
-}
-
-/// A file being opened that shall have a new inode without a name (`O_TMPFILE`).
-///
-/// # Invariants
-///
-/// The file has no inode, and its dentry is new, unhashed, and has none either.
-pub(crate) struct Tmpfile<'a, T: FileSystem> {
-    file: NonNull<bindings::file>,
-    _lifetime: PhantomData<(&'a (), T)>,
-}
-
-impl<T: FileSystem> Tmpfile<'_, T> {
-    /// Returns the file that `file` points at.
-    ///
-    /// # Safety
-    ///
-    /// `file` must be the argument of `inode_operations.tmpfile`, which is called once per file.
-    pub(super) unsafe fn from_raw(file: *mut bindings::file) -> Self {
-        // INVARIANT: By the function's contract.
-        Self {
-            // SAFETY: The argument is not null.
-            file: unsafe { NonNull::new_unchecked(file) },
-            _lifetime: PhantomData,
-        }
-    }
-
-    /// Opens the file on `inode`.
-    ///
-    /// Errors: those of opening.
-    pub(crate) fn finish(self, inode: New<T>) -> Result {
-        let file = self.file.as_ptr();
-        // SAFETY: By the type invariants of both; the inode's reference is ours to give.
-        unsafe { bindings::d_tmpfile(file, inode.into_raw()) };
-        // SAFETY: The file's dentry has an inode now.
-        to_result(unsafe { bindings::finish_open_simple(file, 0) })
     }
 }

@@ -337,13 +337,19 @@ unsafe extern "C" fn iterate_callback<T: FileSystem>(
     if !unsafe { bindings::dir_emit_dots(file, context) } {
         return 0;
     }
-    // SAFETY: By the function's contract.
-    let (dir, context) = unsafe { (Inode::<T>::from_raw((*file).f_inode), &mut *context) };
-    let from = match context.pos {
+    // SAFETY: By the function's contract. C goes from the context to what it is a part of, so there is no reference to it.
+    let (dir, pos) = unsafe {
+        (
+            Inode::<T>::from_raw((*file).f_inode),
+            &raw mut (*context).pos,
+        )
+    };
+    // SAFETY: The context is the caller's.
+    let from = match unsafe { *pos } {
         ..=FIRST => MAX,
         END.. => return 0,
         // Smaller than `END`, which is an `i32`.
-        pos => u32::try_from(pos).map_or(MAX, |pos| pos.min(MAX)),
+        at => u32::try_from(at).map_or(MAX, |at| at.min(MAX)),
     };
     // SAFETY: By the function's contract the directory is locked.
     let mut cursor = unsafe { Cursor::new(dir.entries(), from) };
@@ -354,13 +360,14 @@ unsafe extern "C" fn iterate_callback<T: FileSystem>(
             let Some(offset) = Offset::of(dentry) else {
                 continue;
             };
-            context.pos = i64::from(offset.0.get());
+            *pos = i64::from(offset.0.get());
             if !bindings::dir_emit(context, dentry) {
                 return 0;
             }
         }
     }
-    context.pos = END;
+    // SAFETY: As above.
+    unsafe { *pos = END };
     0
 }
 

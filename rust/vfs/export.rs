@@ -17,8 +17,7 @@ use super::{
 use core::{marker::PhantomData, ptr};
 use kernel::{
     ffi::{c_int, c_void},
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 
 /// The type of our handles.
@@ -160,19 +159,18 @@ unsafe extern "C" fn fh_to_dentry_callback<T: FileSystem>(
             (&raw mut handle).cast(),
         )
     };
-    let Some(inode) = ptr::NonNull::new(inode) else {
+    if inode.is_null() {
         return ptr::null_mut();
-    };
-    // SAFETY: `ilookup5` returned a reference to one of `T`'s inodes.
-    let inode = unsafe { ARef::<Inode<T>>::from_raw(inode.cast()) };
-    // SAFETY: The inode is live. A name that is in use is better than one that is not.
+    }
+    // SAFETY: `ilookup5` returned a reference to the inode, which is not used after this. A name that is in use is better than
+    // one that is not.
     unsafe {
-        let alias = bindings::d_find_alias(inode.as_ptr());
+        let mut alias = bindings::d_find_alias(inode);
         if alias.is_null() {
-            bindings::find_unhashed_alias(inode.as_ptr())
-        } else {
-            alias
+            alias = bindings::find_unhashed_alias(inode);
         }
+        bindings::iput(inode);
+        alias
     }
 }
 

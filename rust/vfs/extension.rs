@@ -33,22 +33,34 @@ use kernel::{
     types::Opaque, //
 };
 
-/// The next extension of the same base; in the base, the first.
+/// What an inode extends, and what is extended by it.
 ///
 /// # Invariants
 ///
-/// Null or an extension with a reference that belongs to the list.
-pub(super) struct Link(AtomicPtr<bindings::inode>);
+/// `base` is null, or the inode that this one extends, which lives as long as anybody refers to this one. It is constant once
+/// others can see the inode. `next` is null, or the next extension of the same base, in the base the first, with a reference
+/// that belongs to the list.
+pub(super) struct Link {
+    base: AtomicPtr<bindings::inode>,
+    next: AtomicPtr<bindings::inode>,
+}
 
 impl Link {
-    /// The end of a list.
-    pub(super) const fn end() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
+    /// What extends nothing.
+    pub(super) const fn none() -> Self {
+        Self {
+            base: AtomicPtr::new(ptr::null_mut()),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }
     }
 
-    fn get(&self) -> *mut bindings::inode {
+    fn base(&self) -> *mut bindings::inode {
+        self.base.load(Ordering::Relaxed)
+    }
+
+    fn next(&self) -> *mut bindings::inode {
         // Pairs with the release in `Inode::add_extension`.
-        self.0.load(Ordering::Acquire)
+        self.next.load(Ordering::Acquire)
     }
 }
 
@@ -89,7 +101,7 @@ impl<'a, T: FileSystem> Iterator for Extensions<'a, T> {
         // SAFETY: The list holds a reference to each of its inodes until the base is evicted, which nobody else uses then,
         // and the base is borrowed for `'a`.
         let inode: &'a Inode<T> = unsafe { Inode::from_raw(self.0) };
-        self.0 = inode.link().get();
+        self.0 = inode.link().next();
         Some(inode)
     }
 }
@@ -132,31 +144,37 @@ impl<T: FileSystem> Inode<T> {
     /// Whether there are segments.
     #[inline]
     pub(crate) fn has_segments(&self) -> bool {
-        // SAFETY: The array is set up, and a torn or old value is as good as an earlier or later one.
+        // SAFETY: The array is set up, and the field a word that is read at once. An old value is as good as a later one.
         !unsafe { (&raw const (*self.segments().as_ptr()).xa_head).read_volatile() }.is_null()
     }
 
-    /// Makes `inode` the segment `number` of this one, which must not be an extension itself.
+    /// Makes `inode` an extension of this one, or of what this one extends.
     ///
-    /// Errors: `EBUSY` if there is one already, `ENOMEM`.
-    pub(crate) fn add_segment(&self, number: usize, inode: New<T>) -> Result {
-        let raw = inode.as_ptr();
-        // SAFETY: Nobody else knows the inode yet, and what makes it known is that it is entered.
-        unsafe { (*raw).i_private = self.base().as_ptr().cast() };
-        // SAFETY: The array is set up.
-        let entered = to_result(unsafe {
-            bindings::segments_insert(self.base().segments().as_ptr(), number, raw)
-        });
-        match entered {
-            Ok(()) => {
-                // The array takes over the reference.
-                let _ = inode.into_raw();
-            }
-            // It is dropped as an inode of its own.
-            // SAFETY: It was not entered.
-            Err(_) => unsafe { (*raw).i_private = ptr::null_mut() },
+    /// Errors: `EXDEV` if it is one of another superblock.
+    fn extend_by(&self, inode: &New<'_, T>) -> Result {
+        if !inode.is_beside(self) {
+            return Err(EXDEV);
         }
-        entered
+        // INVARIANT: Nobody else knows the inode yet; the caller sees to it that it lives as long as the base.
+        inode
+            .link()
+            .base
+            .store(self.base().as_ptr(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes `inode` the segment `number` of this one, or of what this one extends.
+    ///
+    /// Errors: `EBUSY` if there is one already, `EXDEV` if it is one of another superblock, `ENOMEM`.
+    pub(crate) fn add_segment(&self, number: usize, inode: New<'_, T>) -> Result {
+        self.extend_by(&inode)?;
+        // SAFETY: The array is set up.
+        to_result(unsafe {
+            bindings::segments_insert(self.base().segments().as_ptr(), number, inode.as_ptr())
+        })?;
+        // The array takes over the reference.
+        let _ = inode.into_raw();
+        Ok(())
     }
 
     /// The extensions of this inode on its list. More may be added at any time.
@@ -165,7 +183,7 @@ impl<T: FileSystem> Inode<T> {
         let first = if self.is_extension() {
             ptr::null_mut()
         } else {
-            self.link().get()
+            self.link().next()
         };
         Extensions(first, PhantomData)
     }
@@ -173,49 +191,47 @@ impl<T: FileSystem> Inode<T> {
     /// Whether this inode has extensions on its list. Not for one that is an extension itself.
     #[inline]
     pub(crate) fn has_extensions(&self) -> bool {
-        !self.link().get().is_null()
+        !self.link().next().is_null()
     }
 
     /// Whether this is an extension.
     #[inline]
     pub(crate) fn is_extension(&self) -> bool {
-        // SAFETY: The inode is live, and the field constant once others can see it.
-        !unsafe { (*self.as_ptr()).i_private }.is_null()
+        !self.link().base().is_null()
     }
 
     /// The inode that this one extends, or itself.
     #[inline]
     pub(crate) fn base(&self) -> &Self {
-        // SAFETY: The inode is live, and the field constant once others can see it.
-        let base = unsafe { (*self.as_ptr()).i_private };
+        let base = self.link().base();
         if base.is_null() {
             self
         } else {
-            // SAFETY: `add_extension` or `add_segment` set it. References to extensions are counted in the base, so that it lives as long as
-            // this borrow.
-            unsafe { Self::from_raw(base.cast()) }
+            // SAFETY: By the invariants of `Link`. Who refers to an extension has a reference to the base.
+            unsafe { Self::from_raw(base) }
         }
     }
 }
 
 impl<T: FileSystem> Inode<T> {
-    /// Puts `inode` on the list of extensions of this one, which must not be one itself.
-    pub(crate) fn add_extension(&self, inode: New<T>) -> &Self {
-        let raw = inode.into_raw();
-        // SAFETY: Nobody else knows the inode yet. The list takes over the reference, and is what makes it known.
-        let new: &Self = unsafe {
-            (*raw).i_private = self.base().as_ptr().cast();
-            Self::from_raw(raw)
-        };
-        let first = &self.base().link().0;
+    /// Puts `inode` on the list of extensions of this one, or of what this one extends.
+    ///
+    /// Errors: `EXDEV` if it is one of another superblock.
+    pub(crate) fn add_extension(&self, inode: New<'_, T>) -> Result {
+        self.extend_by(&inode)?;
+        let first = &self.base().link().next;
         let mut next = first.load(Ordering::Relaxed);
         loop {
-            new.link().0.store(next, Ordering::Relaxed);
-            match first.compare_exchange(next, raw, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return new,
+            inode.link().next.store(next, Ordering::Relaxed);
+            // The list takes over the reference, and is what makes the inode known.
+            match first.compare_exchange(next, inode.as_ptr(), Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => break,
                 Err(other) => next = other,
             }
         }
+        let _ = inode.into_raw();
+        Ok(())
     }
 }
 
@@ -240,21 +256,20 @@ pub(super) unsafe fn drop_extensions<T: FileSystem>(inode: *mut bindings::inode)
     if inode.is_extension() {
         return;
     }
-    let mut next = inode.link().0.swap(ptr::null_mut(), Ordering::Acquire);
+    let mut next = inode.link().next.swap(ptr::null_mut(), Ordering::Acquire);
     while let Some(extension) = NonNull::new(next) {
         // SAFETY: The list has a reference to it, which is given up here. Its own link is not followed again.
         unsafe {
-            next = Inode::<T>::from_raw(extension.as_ptr()).link().get();
+            next = Inode::<T>::from_raw(extension.as_ptr()).link().next();
             bindings::iput(extension.as_ptr());
         }
     }
-    let mut number = 0;
-    while let Some((at, segment)) = inode.segment_from(number, usize::MAX) {
-        // SAFETY: The array has a reference to it, which is given up here.
-        unsafe { bindings::iput(segment.as_ptr()) };
-        match at.checked_add(1) {
-            Some(next) => number = next,
-            None => break,
+    while let Some((number, segment)) = inode.segment_from(0, usize::MAX) {
+        let segment = segment.as_ptr();
+        // SAFETY: The array has a reference to it, which is given up here, with the entry.
+        unsafe {
+            bindings::xa_erase(inode.segments().as_ptr(), number);
+            bindings::iput(segment);
         }
     }
     // SAFETY: The array is set up, and nobody uses it any more.

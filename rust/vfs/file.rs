@@ -8,11 +8,14 @@ use super::{
     bindings,
     folio::{
         Folio,
-        LockedFolio, //
+        LockedFolio,
+        PAGE_SIZE, //
     },
     inode::{
         FileSystem,
+        Guard,
         Inode,
+        Locked,
         New, //
     },
     vma::{
@@ -20,7 +23,10 @@ use super::{
         MmapDesc, //
     },
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ops::Deref, //
+};
 use kernel::{
     error::{
         from_result,
@@ -33,6 +39,7 @@ use kernel::{
         c_ulong, //
     },
     prelude::*,
+    sync::aref::ARef,
     types::Opaque,
 };
 
@@ -47,11 +54,12 @@ impl<F: FileSystem> File<F> {
     ///
     /// `file` has to be an open file of an inode of `F`, and valid for all of `'a`.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(file: *mut bindings::file) -> &'a Self {
+    pub(super) unsafe fn from_raw<'a>(file: *mut bindings::file) -> &'a Self {
         // SAFETY: The wrapper is transparent, and the caller vouches for the rest.
         unsafe { &*file.cast() }
     }
 
+    /// Returns the C object.
     #[inline]
     pub(super) fn as_ptr(&self) -> *mut bindings::file {
         self.0.get()
@@ -78,17 +86,16 @@ impl<F: FileSystem> File<F> {
         done(unsafe { bindings::file_update_time(self.as_ptr()) })
     }
 
-    /// Takes away set-user-ID and the like before the file is written to. `i_rwsem` is held for writing.
+    /// Locks the inode for changes (`i_rwsem` for writing): that of the file, also where this is a window. Sleeps.
     #[inline]
-    pub(crate) fn remove_privs(&self) -> Result {
-        // SAFETY: The file is valid.
-        done(unsafe { bindings::file_remove_privs(self.as_ptr()) })
-    }
-
-    /// [`File::remove_privs`] and [`File::update_time`] for what is not a write(2). `i_rwsem` is held for writing.
-    pub(crate) fn modified(&self) -> Result {
-        // SAFETY: The file is valid.
-        to_result(unsafe { bindings::file_modified(self.as_ptr()) })
+    pub(crate) fn lock(&self) -> FileGuard<'_, F> {
+        // SAFETY: An open file has a reference to its inode, which is of `F`.
+        let inode: &Inode<F> = unsafe { Inode::from_raw((*self.as_ptr()).f_inode) };
+        // INVARIANT: It is the inode of the file.
+        FileGuard {
+            file: self,
+            inode: inode.lock(),
+        }
     }
 
     /// `SEEK_SET`, `SEEK_CUR` and `SEEK_END`. Returns the new position.
@@ -105,6 +112,42 @@ impl<F: FileSystem> File<F> {
         // SAFETY: The file and the pointers are valid.
         unsafe { bindings::file_setpos(self.as_ptr(), &mut pos, &max) };
         position(pos)
+    }
+}
+
+/// A file that is about to be changed, and the lock of its inode; from [`File::lock`].
+///
+/// # Invariants
+///
+/// `inode` is that of `file`.
+#[must_use = "the lock is released when the guard is dropped"]
+pub(crate) struct FileGuard<'a, F: FileSystem> {
+    file: &'a File<F>,
+    inode: Guard<'a, F>,
+}
+
+impl<F: FileSystem> Deref for FileGuard<'_, F> {
+    type Target = Locked<F>;
+
+    #[inline]
+    fn deref(&self) -> &Locked<F> {
+        &self.inode
+    }
+}
+
+impl<F: FileSystem> FileGuard<'_, F> {
+    /// Takes away set-user-ID and the like before the file is written to. May sleep. Errors: `ENOMEM`, and those of security
+    /// modules.
+    #[inline]
+    pub(crate) fn remove_privs(&self) -> Result {
+        // SAFETY: The file is open, and its inode locked.
+        done(unsafe { bindings::file_remove_privs(self.file.as_ptr()) })
+    }
+
+    /// [`FileGuard::remove_privs`] and [`File::update_time`] for what is not a write(2).
+    pub(crate) fn modified(&self) -> Result {
+        // SAFETY: As above.
+        to_result(unsafe { bindings::file_modified(self.file.as_ptr()) })
     }
 }
 
@@ -277,18 +320,26 @@ impl IovIter {
         unsafe { bindings::copy_folio_from_iter_atomic(folio.as_ptr(), offset, len, self.as_ptr()) }
     }
 
-    /// Copies to a page that nobody else has. Returns how much; less than `len` means that memory is not accessible. May
-    /// sleep and fault.
-    pub(crate) fn copy_to_bounce(&mut self, page: &mut Bounce, len: usize) -> usize {
-        // SAFETY: Both are valid; the function checks the range against the page.
-        unsafe { bindings::copy_folio_from_iter(page.0.as_ptr(), 0, len, self.as_ptr()) }
-    }
-
-    /// Takes back the last `len` bytes that were copied.
-    #[inline]
-    pub(crate) fn revert(&mut self, len: usize) {
-        // SAFETY: The iterator is valid; every caller has copied as much.
-        unsafe { bindings::iov_iter_revert(self.as_ptr(), len) };
+    /// Copies up to `len` bytes, a page at most, to a page that nobody else has, and calls `f` with that. If `f` fails, the
+    /// bytes have not been taken. May sleep and fault.
+    ///
+    /// Errors: `ENOMEM`, `EFAULT` if no memory is accessible, and those of `f`.
+    pub(crate) fn bounce<R>(
+        &mut self,
+        len: usize,
+        f: impl FnOnce(&Bounce) -> Result<R>,
+    ) -> Result<R> {
+        let page = Folio::zeroed()?;
+        let len = len.min(PAGE_SIZE);
+        // SAFETY: Both are valid, and the range lies within the page.
+        let len = unsafe { bindings::copy_folio_from_iter(page.as_ptr(), 0, len, self.as_ptr()) };
+        if len == 0 {
+            return Err(EFAULT);
+        }
+        f(&Bounce { page, len }).inspect_err(|_| {
+            // SAFETY: The iterator is valid, and as many bytes have been copied from it just now.
+            unsafe { bindings::iov_iter_revert(self.as_ptr(), len) };
+        })
     }
 
     /// Brings the next `len` bytes into memory. Returns how many could not be. May sleep and fault.
@@ -299,21 +350,24 @@ impl IovIter {
     }
 }
 
-/// A page of the caller's own.
-pub(crate) struct Bounce(kernel::sync::aref::ARef<Folio>);
+/// What was copied to a page that nobody else has; see [`IovIter::bounce`].
+pub(crate) struct Bounce {
+    page: ARef<Folio>,
+    len: usize,
+}
 
 impl Bounce {
-    /// Allocates one.
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self(Folio::zeroed()?))
+    /// The bytes that were copied.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
-    /// Copies `len` bytes from its start to `folio`.
-    pub(crate) fn copy_to(&self, folio: &LockedFolio, offset: usize, len: usize) {
-        let offset = offset.min(super::folio::PAGE_SIZE);
-        let len = len.min(super::folio::PAGE_SIZE - offset);
-        // SAFETY: Both folios are valid pages, and the ranges lie within them.
-        unsafe { bindings::folio_copy_range(folio.as_ptr(), offset, self.0.as_ptr(), len) };
+    /// Copies up to `len` bytes from its start to `folio`, as far as both reach. Returns how many.
+    pub(crate) fn copy_to(&self, folio: &LockedFolio, offset: usize, len: usize) -> usize {
+        let offset = offset.min(PAGE_SIZE);
+        let len = len.min(self.len).min(PAGE_SIZE - offset);
+        folio.copy_piece(offset, &self.page, 0, len);
+        len
     }
 }
 
@@ -339,15 +393,19 @@ pub(crate) trait FileOperations: 'static {
     fn fallocate(file: &File<Self::Fs>, mode: u32, offset: i64, len: i64) -> Result;
 
     /// `mmap_prepare`. `mmap_lock` is held for writing.
-    fn mmap_prepare(inode: &Inode<Self::Fs>, file: &File<Self::Fs>, desc: &mut MmapDesc) -> Result;
+    fn mmap_prepare(
+        inode: &Inode<Self::Fs>,
+        file: &File<Self::Fs>,
+        desc: &mut MmapDesc<Self::Fs>,
+    ) -> Result;
 
     /// `unlocked_ioctl`: `ENOTTY` for a command that there is not.
     fn ioctl(file: &File<Self::Fs>, cmd: u32, arg: usize) -> Result<c_int>;
 }
 
-impl<F: FileSystem> New<F> {
+impl<F: FileSystem> New<'_, F> {
     /// Sets what is done with the open files of a regular file.
-    pub(crate) fn set_file_operations<T: FileOperations<Fs = F>>(&self) {
+    pub(super) fn set_file_operations<T: FileOperations<Fs = F>>(&self) {
         // SAFETY: Nobody else can reach the inode yet, and the table is of its filesystem.
         unsafe { bindings::inode_set_fop(self.as_ptr(), FileOps::<T>::table()) };
     }
@@ -387,11 +445,6 @@ impl<T: FileOperations> FileOps<T> {
             setlease: Some(bindings::generic_setlease),
             unlocked_ioctl: Some(Self::ioctl),
             compat_ioctl: bindings::compat_ptr_ioctl,
-            fadvise: if T::IS_WINDOW {
-                Some(bindings::window_fadvise)
-            } else {
-                None
-            },
             show_fdinfo: if T::IS_WINDOW {
                 Some(bindings::window_show_fdinfo)
             } else {

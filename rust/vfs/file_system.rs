@@ -6,7 +6,7 @@
 
 use super::{
     bindings,
-    dentry::Dentry,
+    dentry::{Dentry, LockedDentry},
     fs_context::{self, FsContext, Parameter, Spec},
     idmap::MntIdmap,
     inode::{Attr, Cache, Inode, Locked, New, Stat},
@@ -70,11 +70,12 @@ pub(crate) trait FileSystem: Sized + 'static {
     /// What the file `index` of [`FileSystem::ATTRIBUTES`] shows.
     fn show_attribute(data: &Self::SuperData, index: usize) -> usize;
 
-    /// Nobody uses the superblock any more, and its inodes are about to be evicted: gives up references to them. May sleep.
+    /// Nobody uses the superblock any more, and its inodes are about to be evicted: gives up all counted references to them, an
+    /// inode that is left would outlive the superblock. May sleep.
     fn shut_down(data: &Self::SuperData);
 
     /// Makes the root directory.
-    fn root(sb: &SuperBlock<Self>) -> Result<New<Self>>;
+    fn root(sb: &SuperBlock<Self>) -> Result<New<'_, Self>>;
 
     /// Changes a superblock's options. `s_umount` is held for writing.
     fn reconfigure(fc: &FsContext, sb: &SuperBlock<Self>, options: &Self::Options) -> Result;
@@ -97,13 +98,10 @@ pub(crate) trait FileSystem: Sized + 'static {
         stat: &mut Stat,
     ) -> Result;
 
-    /// Changes attributes of the inode of `dentry`, which is `inode` and locked.
-    fn setattr(
-        idmap: &MntIdmap,
-        dentry: &Dentry<Self>,
-        inode: &Locked<Self>,
-        attr: &mut Attr,
-    ) -> Result;
+    /// Changes attributes of the inode of `dentry`.
+    ///
+    /// Errors: those of [`super::inode::setattr_prepare`]; `ENOMEM`.
+    fn setattr(idmap: &MntIdmap, dentry: &LockedDentry<'_, Self>, attr: &mut Attr) -> Result;
 
     /// Returns the flags (`FS_*_FL`) of a regular file or directory.
     fn flags(inode: &Inode<Self>) -> u32;

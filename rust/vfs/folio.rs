@@ -29,7 +29,10 @@ use kernel::{
         ARef,
         AlwaysRefCounted, //
     },
-    types::Opaque,
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    },
 };
 
 /// Binary logarithm of [`PAGE_SIZE`].
@@ -67,7 +70,7 @@ impl Folio {
     ///
     /// `folio` has to be valid, of order 0 and referenced by somebody for all of `'a`.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(folio: *mut bindings::folio) -> &'a Self {
+    pub(super) unsafe fn from_raw<'a>(folio: *mut bindings::folio) -> &'a Self {
         // SAFETY: The wrapper is transparent, and the caller vouches for the rest.
         unsafe { &*folio.cast() }
     }
@@ -78,13 +81,14 @@ impl Folio {
     ///
     /// If not null, `folio` has to be a valid folio of order 0, and the caller has to own a reference to it.
     #[inline]
-    pub(crate) unsafe fn take_raw(folio: *mut bindings::folio) -> Option<ARef<Self>> {
+    pub(super) unsafe fn take_raw(folio: *mut bindings::folio) -> Option<ARef<Self>> {
         // SAFETY: The caller gives away the reference that it owns.
         NonNull::new(folio).map(|folio| unsafe { ARef::from_raw(folio.cast()) })
     }
 
+    /// Returns the C object.
     #[inline]
-    pub(crate) fn as_ptr(&self) -> *mut bindings::folio {
+    pub(super) fn as_ptr(&self) -> *mut bindings::folio {
         self.0.get()
     }
 
@@ -246,7 +250,8 @@ impl Folio {
     pub(crate) fn lock(this: ARef<Self>) -> LockedFolio {
         // SAFETY: The folio is valid, and the caller may sleep.
         unsafe { bindings::folio_lock(this.as_ptr()) };
-        LockedFolio(this)
+        // INVARIANT: Locked just now.
+        LockedFolio(this, NotThreadSafe)
     }
 }
 
@@ -334,8 +339,8 @@ pub(crate) struct Replacement(LockedFolio);
 ///
 /// # Invariants
 ///
-/// The folio is locked, by this object.
-pub(crate) struct LockedFolio(ARef<Folio>);
+/// The folio is locked, by this object, which stays with its thread.
+pub(crate) struct LockedFolio(ARef<Folio>, NotThreadSafe);
 
 impl Deref for LockedFolio {
     type Target = Folio;
@@ -362,15 +367,15 @@ impl LockedFolio {
     /// If not null, `folio` has to be a valid folio of order 0, and the caller has to own a reference to it and its
     /// lock.
     #[inline]
-    pub(crate) unsafe fn take_raw(folio: *mut bindings::folio) -> Option<Self> {
+    pub(super) unsafe fn take_raw(folio: *mut bindings::folio) -> Option<Self> {
         // INVARIANT: The caller owns the lock.
         // SAFETY: The caller owns the reference.
-        unsafe { Folio::take_raw(folio) }.map(Self)
+        unsafe { Folio::take_raw(folio) }.map(|folio| Self(folio, NotThreadSafe))
     }
 
     /// Gives reference and lock to C.
     #[inline]
-    pub(crate) fn into_raw(self) -> *mut bindings::folio {
+    pub(super) fn into_raw(self) -> *mut bindings::folio {
         ManuallyDrop::new(self).as_ptr()
     }
 
@@ -408,11 +413,14 @@ impl LockedFolio {
         unsafe { bindings::folio_cancel_dirty(self.as_ptr()) };
     }
 
-    /// Copies `len` bytes at `from` in `source` to `to` in this folio. What is past either page is left out.
+    /// Copies `len` bytes at `from` in `source`, another folio, to `to` in this one. What is past either page is left out.
     pub(crate) fn copy_piece(&self, to: usize, source: &Folio, from: usize, len: usize) {
+        if core::ptr::eq(source, &*self.0) {
+            return;
+        }
         let (to, from) = (to.min(PAGE_SIZE), from.min(PAGE_SIZE));
         let len = len.min(PAGE_SIZE - to).min(PAGE_SIZE - from);
-        // SAFETY: Both folios are valid pages, this one is locked, and the ranges lie within them.
+        // SAFETY: These are two valid pages, this one is locked, and the ranges lie within them.
         unsafe {
             bindings::folio_copy_piece(self.as_ptr(), to, source.as_ptr(), from, len);
         }

@@ -9,11 +9,13 @@
 //! [`include/linux/stat.h`](srctree/include/linux/stat.h)
 
 use super::{
+    address_space::AddressSpaceOperations,
     bindings,
-    dentry::{Dentry, Entry, Target, Tmpfile, Victim},
+    dentry::{Dentry, Entry, LockedDentry, Takeover, Target, Victim},
     dir::Entries,
     errno::Errno,
     extension::{self, Link, Segments},
+    file::FileOperations,
     file_system::Registration,
     idmap::{Kgid, Kuid, MntIdmap},
     super_block::SuperBlock,
@@ -30,7 +32,7 @@ use kernel::{
     error::{from_result, to_result},
     ffi::{c_int, c_long, c_uint, c_void},
     prelude::*,
-    sync::aref::{ARef, AlwaysRefCounted},
+    sync::aref::AlwaysRefCounted,
     types::{NotThreadSafe, Opaque}, //
 };
 use pin_init::PinInit;
@@ -75,7 +77,8 @@ pub(super) struct WithData<T: FileSystem> {
 ///
 /// The C object was allocated by [`alloc_inode_callback`], so that it is part of a [`WithData`], its `data` is
 /// initialised, and its superblock is one of `T`'s with its data set. Instances are reference-counted: a shared
-/// reference implies that somebody holds a count, or that the inode is being evicted by the caller.
+/// reference implies that somebody holds a count, or that the inode is being evicted by the caller. Counted references that are
+/// kept are given up in [`FileSystem::shut_down`] at the latest.
 #[repr(transparent)]
 pub(crate) struct Inode<T: FileSystem> {
     inner: Opaque<bindings::inode>,
@@ -108,13 +111,13 @@ impl<T: FileSystem> Inode<T> {
     /// # Safety
     ///
     /// `ptr` must point at an inode of a superblock of `T` that stays alive for `'a`.
-    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::inode) -> &'a Self {
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::inode) -> &'a Self {
         // SAFETY: The caller guarantees a live object for `'a`; the types have the same layout.
         unsafe { &*ptr.cast() }
     }
 
     /// Returns the C object.
-    pub(crate) fn as_ptr(&self) -> *mut bindings::inode {
+    pub(super) fn as_ptr(&self) -> *mut bindings::inode {
         self.inner.get()
     }
 
@@ -134,6 +137,11 @@ impl<T: FileSystem> Inode<T> {
     pub(super) fn entries(&self) -> &Entries {
         // SAFETY: By the type invariants the inode is part of a `WithData`; `entries` is set up with it.
         unsafe { &(*self.container()).entries }
+    }
+
+    /// Returns whether this is an inode of the same superblock as `other`.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        ptr::eq(self.super_block(), other.super_block())
     }
 
     /// Returns the superblock.
@@ -250,9 +258,9 @@ pub(crate) struct Timespec {
 /// # Invariants
 ///
 /// For as long as the reference lives, `i_rwsem` is held for writing on behalf of its holder, or nobody else can
-/// reach the inode yet.
+/// reach the inode yet. It stays with the thread that has it.
 #[repr(transparent)]
-pub(crate) struct Locked<T: FileSystem>(Inode<T>);
+pub(crate) struct Locked<T: FileSystem>(Inode<T>, NotThreadSafe);
 
 impl<T: FileSystem> Deref for Locked<T> {
     type Target = Inode<T>;
@@ -350,14 +358,15 @@ impl<T: FileSystem> Drop for Guard<'_, T> {
 /// An inode being made, which nobody else knows.
 ///
 /// Dropping it destroys the inode, by way of [`FileSystem::evict_inode`]. It becomes visible by
-/// [`Entry::create`], [`Tmpfile::finish`], or as the root of a superblock.
+/// [`Entry::create`], as a file without a name, or as the root of a superblock.
 ///
 /// # Invariants
 ///
-/// The inode has one reference, which this owns, and neither a dentry nor an entry in the inode hash.
-pub(crate) struct New<T: FileSystem>(ARef<Inode<T>>);
+/// The inode has one reference, which this owns, and neither a dentry nor an entry in the inode hash. The superblock lives for
+/// `'a`.
+pub(crate) struct New<'a, T: FileSystem>(NonNull<bindings::inode>, PhantomData<&'a SuperBlock<T>>);
 
-impl<T: FileSystem> Deref for New<T> {
+impl<T: FileSystem> Deref for New<'_, T> {
     type Target = Locked<T>;
 
     fn deref(&self) -> &Locked<T> {
@@ -366,16 +375,35 @@ impl<T: FileSystem> Deref for New<T> {
     }
 }
 
-impl<T: FileSystem> New<T> {
+impl<T: FileSystem> Drop for New<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the reference is ours.
+        unsafe { bindings::iput(self.0.as_ptr()) }
+    }
+}
+
+/// Names for what a [`Table`] is for.
+pub(crate) mod kind {
+    /// Directories.
+    pub(crate) enum Directory {}
+    /// Regular files.
+    pub(crate) enum RegularFile {}
+    /// Device nodes, FIFOs and sockets.
+    pub(crate) enum Special {}
+    /// Symbolic links.
+    pub(crate) enum Symlink {}
+}
+
+impl<T: FileSystem> New<'_, T> {
     /// Takes over a new inode.
     ///
     /// # Safety
     ///
-    /// `inode` must come from `new_inode` for a superblock of `T`, and the caller give up its reference.
+    /// `inode` must come from `new_inode` for a superblock of `T` that lives for the lifetime of the result, and the caller
+    /// give up its reference.
     pub(super) unsafe fn from_raw(inode: NonNull<bindings::inode>) -> Self {
         // INVARIANT: `new_inode` gives one reference, and nobody else knows the inode.
-        // SAFETY: The caller owns a reference and gives it up.
-        Self(unsafe { ARef::from_raw(inode.cast()) })
+        Self(inode, PhantomData)
     }
 
     /// Gives up ownership without dropping the reference.
@@ -395,15 +423,25 @@ impl<T: FileSystem> New<T> {
         unsafe { (*self.as_ptr()).i_generation = bindings::get_random_u32() }
     }
 
+    /// Returns `mode`, with the type that the inode has already, if it has one: that is for good.
+    fn keep_type(&self, mode: u16) -> u16 {
+        match self.mode() & mode::S_IFMT {
+            0 => mode,
+            ifmt => mode & !mode::S_IFMT | ifmt,
+        }
+    }
+
     /// Sets owner and mode by the rules for a new inode in `dir` (`inode_init_owner`).
     pub(crate) fn init_owner(&self, idmap: &MntIdmap, dir: Option<&Inode<T>>, mode: u16) {
         let dir = dir.map_or(ptr::null(), |dir| dir.as_ptr().cast_const());
+        let mode = self.keep_type(mode);
         // SAFETY: All objects are live, and nobody else can see the inode.
         unsafe { bindings::inode_init_owner(idmap.as_ptr(), self.as_ptr(), dir, mode) }
     }
 
-    /// Sets type and permissions.
+    /// Sets type and permissions. A type that the inode has already stays.
     pub(crate) fn set_mode(&self, mode: u16) {
+        let mode = self.keep_type(mode);
         // SAFETY: By the type invariants nobody else can see the inode.
         unsafe { (*self.as_ptr()).i_mode = mode }
     }
@@ -431,17 +469,41 @@ impl<T: FileSystem> New<T> {
     }
 
     /// Sets the inode operations.
-    pub(crate) fn set_operations(&self, operations: &'static Table<T>) {
+    fn set_operations<K>(&self, operations: &'static Table<T, K>) {
         // SAFETY: By the type invariants nobody else can see the inode; the table is never freed, and it is for
         // inodes of `T`.
         unsafe { (*self.as_ptr()).i_op = &operations.operations }
     }
 
-    /// Makes this a directory without entries: file operations that list [`Entry`]s, and the lock's class.
-    pub(crate) fn init_dir(&self) {
+    /// Makes this a directory without entries: operations that list [`Entry`]s, and the lock's class.
+    ///
+    /// Errors: `EINVAL` if its mode is not that of a directory.
+    pub(crate) fn init_dir(&self, operations: &'static Table<T, kind::Directory>) -> Result {
+        if !self.is_dir() {
+            return Err(EINVAL);
+        }
+        self.set_operations(operations);
         // SAFETY: By the type invariants nobody else can see the inode.
         unsafe { bindings::inode_set_fop(self.as_ptr(), super::dir::operations::<T>()) }
         self.annotate_lock();
+        Ok(())
+    }
+
+    /// Makes this a regular file: `O` is what is done with its open files, `A` with its pages.
+    ///
+    /// Errors: `EINVAL` if its mode is not that of a regular file.
+    pub(crate) fn init_file<O, A>(&self, operations: &'static Table<T, kind::RegularFile>) -> Result
+    where
+        O: FileOperations<Fs = T>,
+        A: AddressSpaceOperations<Fs = T>,
+    {
+        if !self.is_regular() {
+            return Err(EINVAL);
+        }
+        self.set_operations(operations);
+        self.set_file_operations::<O>();
+        self.set_address_space_operations::<A>();
+        Ok(())
     }
 
     /// Gives a directory's lock a class of its own for lockdep.
@@ -451,15 +513,30 @@ impl<T: FileSystem> New<T> {
     }
 
     /// Makes this a device node, FIFO or socket (`init_special_inode`).
-    pub(crate) fn init_special(&self, mode: u16, dev: u32) {
+    ///
+    /// Errors: `EINVAL` if its mode is that of something else.
+    pub(crate) fn init_special(
+        &self,
+        operations: &'static Table<T, kind::Special>,
+        dev: u32,
+    ) -> Result {
+        if self.is_regular() || self.is_dir() || self.is_symlink() {
+            return Err(EINVAL);
+        }
+        self.set_operations(operations);
         // SAFETY: By the type invariants nobody else can see the inode.
-        unsafe { bindings::init_special_inode(self.as_ptr(), mode, dev) }
+        unsafe { bindings::init_special_inode(self.as_ptr(), self.mode(), dev) }
+        Ok(())
     }
 
     /// Makes this a symbolic link to `target`, of which a copy is kept with the inode.
     ///
-    /// Errors: `ENOMEM`, and `EINVAL` if the inode is not a symbolic link or has a target already.
-    pub(crate) fn init_symlink(&self, target: &CStr) -> Result {
+    /// Errors: `ENOMEM`, and `EINVAL` if its mode is not that of a symbolic link or it has a target already.
+    pub(crate) fn init_symlink(
+        &self,
+        operations: &'static Table<T, kind::Symlink>,
+        target: &CStr,
+    ) -> Result {
         let inode = self.as_ptr();
         // SAFETY: By the type invariants nobody else can see the inode.
         let old = unsafe { bindings::inode_link(inode) };
@@ -475,6 +552,7 @@ impl<T: FileSystem> New<T> {
         if link.is_null() {
             return Err(ENOMEM);
         }
+        self.set_operations(operations);
         // SAFETY: As above. `link` is a string of that length, which `free_inode_callback` frees.
         unsafe { bindings::inode_set_cached_link(inode, link, c_len) };
         self.set_size(i64::from(c_len));
@@ -580,24 +658,35 @@ impl Stat {
     }
 }
 
-/// A change of attributes (`struct iattr`).
+/// A change of attributes (`struct iattr`), of which those are set that `ia_valid` says.
 #[repr(transparent)]
-pub(crate) struct Attr(bindings::iattr);
+pub(crate) struct Attr(Opaque<bindings::iattr>);
 
 impl Attr {
+    /// Returns whether the change has the attribute `attr` (`ATTR_*`).
+    fn has(&self, attr: u32) -> bool {
+        // SAFETY: The change is the caller's own, and this member always set.
+        unsafe { (*self.0.get()).ia_valid & attr != 0 }
+    }
+
     /// Returns the size to be set, if there is one.
     pub(crate) fn size(&self) -> Option<i64> {
-        (self.0.ia_valid & bindings::ATTR_SIZE != 0).then_some(self.0.ia_size)
+        // SAFETY: The change is the caller's own, and has this.
+        self.has(bindings::ATTR_SIZE)
+            .then(|| unsafe { (*self.0.get()).ia_size })
     }
 
     /// Changes the size that is to be set.
     pub(crate) fn set_size(&mut self, size: i64) {
-        self.0.ia_size = size;
+        // SAFETY: The change is the caller's own.
+        unsafe { (*self.0.get()).ia_size = size };
     }
 
     /// Returns the mode to be set, if there is one.
     pub(crate) fn mode(&self) -> Option<u16> {
-        (self.0.ia_valid & bindings::ATTR_MODE != 0).then_some(self.0.ia_mode)
+        // SAFETY: The change is the caller's own, and has this.
+        self.has(bindings::ATTR_MODE)
+            .then(|| unsafe { (*self.0.get()).ia_mode })
     }
 }
 
@@ -637,33 +726,30 @@ pub(crate) trait DirOperations: Sized {
     /// Removes a directory, which has to be empty.
     fn rmdir(victim: Victim<'_, Self::FileSystem>) -> Result;
 
-    /// Moves `old` to `new`, whatever is there, and if `whiteout` leaves an overlay's whiteout behind.
-    fn rename(
+    /// Prepares that `old` moves to `new`, whatever is there, and if `whiteout` leaves an overlay's whiteout behind. It moves
+    /// when this returns, which counts names and times; see [`Target::prepare`].
+    fn rename<'a>(
         idmap: &MntIdmap,
-        old: Entry<'_, Self::FileSystem>,
-        new: Target<'_, Self::FileSystem>,
+        old: &Entry<'_, Self::FileSystem>,
+        new: &'a Target<'_, Self::FileSystem>,
         whiteout: bool,
-    ) -> Result;
-
-    /// Exchanges `old` and `new`.
-    fn exchange(old: Entry<'_, Self::FileSystem>, new: Entry<'_, Self::FileSystem>) -> Result;
+    ) -> Result<Takeover<'a, Self::FileSystem>>;
 
     /// Makes a regular file without a name. `dir` is not locked.
-    fn tmpfile(
+    fn tmpfile<'a>(
         idmap: &MntIdmap,
-        dir: &Inode<Self::FileSystem>,
-        file: Tmpfile<'_, Self::FileSystem>,
+        dir: &'a Inode<Self::FileSystem>,
         mode: u16,
-    ) -> Result;
+    ) -> Result<New<'a, Self::FileSystem>>;
 }
 
-/// A table of inode operations.
-pub(crate) struct Table<T: FileSystem> {
+/// A table of inode operations, for what `K` names; see [`kind`].
+pub(crate) struct Table<T: FileSystem, K> {
     operations: bindings::inode_operations,
-    _fs: PhantomData<T>,
+    _for: PhantomData<fn() -> (T, K)>,
 }
 
-impl<T: FileSystem> Table<T> {
+impl<T: FileSystem, K> Table<T, K> {
     const COMMON: bindings::inode_operations = bindings::inode_operations {
         getattr: Some(getattr_callback::<T>),
         setattr: Some(setattr_callback::<T>),
@@ -674,10 +760,12 @@ impl<T: FileSystem> Table<T> {
     const fn new(operations: bindings::inode_operations) -> Self {
         Self {
             operations,
-            _fs: PhantomData,
+            _for: PhantomData,
         }
     }
+}
 
+impl<T: FileSystem> Table<T, kind::Directory> {
     /// Returns the operations on directories, all of whose names are in the dentry cache.
     pub(crate) const fn dir<O: DirOperations<FileSystem = T>>() -> Self {
         Self::new(bindings::inode_operations {
@@ -691,19 +779,23 @@ impl<T: FileSystem> Table<T> {
             rmdir: Some(rmdir_callback::<O>),
             rename: Some(rename_callback::<O>),
             tmpfile: Some(tmpfile_callback::<O>),
-            ..Self::file().operations
+            ..<Table<T, kind::RegularFile>>::file().operations
         })
     }
+}
 
+impl<T: FileSystem> Table<T, kind::RegularFile> {
     /// Returns the operations on regular files.
     pub(crate) const fn file() -> Self {
         Self::new(bindings::inode_operations {
             fileattr_get: Some(fileattr_get_callback::<T>),
             fileattr_set: Some(fileattr_set_callback::<T>),
-            ..Self::special().operations
+            ..<Table<T, kind::Special>>::special().operations
         })
     }
+}
 
+impl<T: FileSystem> Table<T, kind::Special> {
     /// Returns the operations on device nodes, FIFOs and sockets.
     pub(crate) const fn special() -> Self {
         Self::new(bindings::inode_operations {
@@ -711,7 +803,9 @@ impl<T: FileSystem> Table<T> {
             ..Self::COMMON
         })
     }
+}
 
+impl<T: FileSystem> Table<T, kind::Symlink> {
     /// Returns the operations on symbolic links made by [`New::init_symlink`].
     pub(crate) const fn symlink() -> Self {
         Self::new(bindings::inode_operations {
@@ -852,11 +946,14 @@ unsafe extern "C" fn rename_callback<O: DirOperations>(
     let new = unsafe { Entry::from_raw(new_dir, new) };
     from_result(|| {
         if flags & bindings::RENAME_EXCHANGE != 0 {
-            O::exchange(old, new)?;
+            // SAFETY: That is what the VFS was asked for.
+            unsafe { old.exchange(&new) }?;
         } else {
             // SAFETY: By the function's contract the target's inode is locked.
             let target = unsafe { Target::new(new) };
-            O::rename(idmap, old, target, flags & bindings::RENAME_WHITEOUT != 0)?;
+            let takeover = O::rename(idmap, &old, &target, flags & bindings::RENAME_WHITEOUT != 0)?;
+            // SAFETY: That is what the VFS was asked for.
+            unsafe { takeover.commit(&old) };
         }
         Ok(0)
     })
@@ -873,10 +970,23 @@ unsafe extern "C" fn tmpfile_callback<O: DirOperations>(
     mode: u16,
 ) -> c_int {
     // SAFETY: By the function's contract.
-    let (idmap, dir) = unsafe { (MntIdmap::from_raw(idmap), Inode::from_raw(dir)) };
-    // SAFETY: By the function's contract.
-    let file = unsafe { Tmpfile::from_raw(file) };
-    from_result(|| O::tmpfile(idmap, dir, file, mode | mode::S_IFREG).map(|()| 0))
+    let (idmap, dir) = unsafe {
+        (
+            MntIdmap::from_raw(idmap),
+            <Inode<O::FileSystem>>::from_raw(dir),
+        )
+    };
+    from_result(|| {
+        let inode = O::tmpfile(idmap, dir, mode | mode::S_IFREG)?;
+        if !inode.is_beside(dir) {
+            return Err(EXDEV);
+        }
+        // SAFETY: By the function's contract the dentry has no inode; the reference to the new one is ours to give.
+        unsafe { bindings::d_tmpfile(file, inode.into_raw()) };
+        // SAFETY: The file's dentry has an inode now.
+        to_result(unsafe { bindings::finish_open_simple(file, 0) })?;
+        Ok(0)
+    })
 }
 
 /// # Safety
@@ -911,15 +1021,10 @@ unsafe extern "C" fn setattr_callback<T: FileSystem>(
     attr: *mut bindings::iattr,
 ) -> c_int {
     // SAFETY: By the function's contract.
-    let (idmap, dentry) = unsafe { (MntIdmap::from_raw(idmap), Dentry::from_raw(dentry)) };
+    let (idmap, dentry) = unsafe { (MntIdmap::from_raw(idmap), LockedDentry::from_raw(dentry)) };
     // SAFETY: By the function's contract; `Attr` has the layout of `iattr`.
-    let (inode, attr) = unsafe {
-        (
-            Locked::from_raw((*dentry.as_ptr()).d_inode),
-            &mut *attr.cast::<Attr>(),
-        )
-    };
-    from_result(|| T::setattr(idmap, dentry, inode, attr).map(|()| 0))
+    let attr = unsafe { &mut *attr.cast::<Attr>() };
+    from_result(|| T::setattr(idmap, &dentry, attr).map(|()| 0))
 }
 
 /// # Safety
@@ -984,18 +1089,18 @@ unsafe extern "C" fn fileattr_set_callback<T: FileSystem>(
 /// Errors: among others `EPERM`, `EFBIG`, `EOVERFLOW`.
 pub(crate) fn setattr_prepare<T: FileSystem>(
     idmap: &MntIdmap,
-    dentry: &Dentry<T>,
-    _inode: &Locked<T>,
+    dentry: &LockedDentry<'_, T>,
     attr: &mut Attr,
 ) -> Result {
-    // SAFETY: All objects are live, and the inode is locked.
-    to_result(unsafe { bindings::setattr_prepare(idmap.as_ptr(), dentry.as_ptr(), &mut attr.0) })
+    let dentry = dentry.dentry().as_ptr();
+    // SAFETY: All objects are live, and the inode of the dentry is locked.
+    to_result(unsafe { bindings::setattr_prepare(idmap.as_ptr(), dentry, attr.0.get()) })
 }
 
 /// Copies attributes other than the size to the inode (`setattr_copy`).
 pub(crate) fn setattr_copy<T: FileSystem>(idmap: &MntIdmap, inode: &Locked<T>, attr: &Attr) {
     // SAFETY: All objects are live, and the inode is locked.
-    unsafe { bindings::setattr_copy(idmap.as_ptr(), inode.as_ptr(), &attr.0) }
+    unsafe { bindings::setattr_copy(idmap.as_ptr(), inode.as_ptr(), attr.0.get()) }
 }
 
 /// Allocates an inode.
@@ -1019,7 +1124,7 @@ pub(super) unsafe extern "C" fn alloc_inode_callback<T: FileSystem>(
     // SAFETY: The memory is ours, and stays in place.
     unsafe {
         Entries::init(&raw mut (*container).entries);
-        (&raw mut (*container).link).write(Link::end());
+        (&raw mut (*container).link).write(Link::none());
         Segments::init(&raw mut (*container).segments);
     }
     // SAFETY: As above.

@@ -47,13 +47,13 @@ impl<T: FileSystem> SuperBlock<T> {
     /// # Safety
     ///
     /// `ptr` must point at a superblock of `T` that is set up and stays alive for `'a`.
-    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::super_block) -> &'a Self {
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::super_block) -> &'a Self {
         // SAFETY: The caller guarantees a live object for `'a`; the types have the same layout.
         unsafe { &*ptr.cast() }
     }
 
     /// Returns the C object.
-    pub(crate) fn as_ptr(&self) -> *mut bindings::super_block {
+    pub(super) fn as_ptr(&self) -> *mut bindings::super_block {
         self.inner.get()
     }
 
@@ -67,10 +67,10 @@ impl<T: FileSystem> SuperBlock<T> {
     /// Makes an inode, of no type yet, with the number 0.
     ///
     /// Errors: `ENOMEM`.
-    pub(crate) fn new_inode(&self) -> Result<New<T>> {
+    pub(crate) fn new_inode(&self) -> Result<New<'_, T>> {
         // SAFETY: The superblock is live.
         let inode = NonNull::new(unsafe { bindings::new_inode(self.as_ptr()) }).ok_or(ENOMEM)?;
-        // SAFETY: The inode is new, and its reference ours.
+        // SAFETY: The inode is new, its reference ours, and `self` borrowed for as long as the result lives.
         Ok(unsafe { New::from_raw(inode) })
     }
 
@@ -157,6 +157,9 @@ pub(super) unsafe extern "C" fn fill_super_callback<T: FileSystem>(
         // INVARIANT: The data has just been set; `kill_super_callback` takes it away when nobody can get at it.
         // SAFETY: The superblock is set up, and alive during the call.
         let root = T::root(unsafe { SuperBlock::from_raw(sb) })?;
+        if !ptr::eq(root.super_block().as_ptr(), sb) {
+            return Err(EXDEV);
+        }
         // SAFETY: The inode's reference is ours to give, also if this fails.
         let root = unsafe { bindings::d_make_root(root.into_raw()) };
         if root.is_null() {

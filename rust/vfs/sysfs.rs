@@ -203,6 +203,7 @@ pub(super) struct WithDirectory<T: FileSystem> {
 }
 
 impl<T: FileSystem> WithDirectory<T> {
+    /// What has `data`, and a directory that is nowhere yet.
     pub(super) fn new(data: impl PinInit<T::SuperData, Error>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             directory <- Directory::new(),

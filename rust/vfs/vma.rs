@@ -23,7 +23,10 @@ use super::{
 };
 use core::{
     marker::PhantomData,
-    ptr, //
+    ptr::{
+        self,
+        NonNull, //
+    },
 };
 use kernel::{
     error::{
@@ -58,7 +61,7 @@ impl Vma {
     ///
     /// A lock that keeps `vma` where it is has to be held for all of `'a`.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(vma: *mut bindings::vm_area_struct) -> &'a Self {
+    pub(super) unsafe fn from_raw<'a>(vma: *mut bindings::vm_area_struct) -> &'a Self {
         // SAFETY: The wrapper is transparent, and the caller vouches for the rest.
         unsafe { &*vma.cast() }
     }
@@ -106,29 +109,35 @@ impl Vma {
     }
 }
 
-/// The outcome of a fault, as a combination of `VM_FAULT_*`.
-pub(crate) type FaultCode = bindings::vm_fault_t;
+/// Why a fault gives no page: a combination of `VM_FAULT_*`.
+///
+/// # Invariants
+///
+/// It has a bit that keeps C from looking for a page, and neither `VM_FAULT_LOCKED` nor `VM_FAULT_RETRY`.
+#[derive(Clone, Copy)]
+pub(crate) struct FaultError(bindings::vm_fault_t);
 
-/// Bits of [`FaultCode`] in Rust's constants.
-pub(crate) mod code {
-    use super::{
-        bindings,
-        FaultCode, //
-    };
+impl FaultError {
+    /// There is no such page.
+    // INVARIANT: Such a bit.
+    pub(crate) const SIGBUS: Self = Self(bindings::vm_fault_reason_VM_FAULT_SIGBUS);
+    /// There is no memory.
+    // INVARIANT: Such a bit.
+    const OOM: Self = Self(bindings::vm_fault_reason_VM_FAULT_OOM);
 
-    pub(crate) const OOM: FaultCode = bindings::vm_fault_reason_VM_FAULT_OOM;
-    pub(crate) const SIGBUS: FaultCode = bindings::vm_fault_reason_VM_FAULT_SIGBUS;
-    pub(crate) const NOPAGE: FaultCode = bindings::vm_fault_reason_VM_FAULT_NOPAGE;
-    pub(crate) const LOCKED: FaultCode = bindings::vm_fault_reason_VM_FAULT_LOCKED;
-    pub(crate) const RETRY: FaultCode = bindings::vm_fault_reason_VM_FAULT_RETRY;
+    /// Whether there is no such page, or none that can be read.
+    pub(crate) fn is_sigbus(self) -> bool {
+        self.0 & Self::SIGBUS.0 != 0
+    }
 }
 
-/// The code for a fault that failed with `err`.
-pub(crate) fn error_code(err: Error) -> FaultCode {
-    if err == ENOMEM {
-        code::OOM
-    } else {
-        code::SIGBUS
+impl From<Error> for FaultError {
+    fn from(err: Error) -> Self {
+        if err == ENOMEM {
+            Self::OOM
+        } else {
+            Self::SIGBUS
+        }
     }
 }
 
@@ -138,18 +147,113 @@ pub(crate) enum Fault {
     Page(ARef<Folio>),
     /// A page of the live file. It stays locked until it is mapped, so nobody changes it before that.
     Live(LockedFolio),
-    /// No page; the code says why.
-    Code(FaultCode),
+    /// No page.
+    Failed(FaultError),
 }
 
-impl Fault {
-    /// Tells C what was found.
+/// What a fault handler tells C: from [`VmFault::finish`], or from [`VmFault::live`] where the fault has to be tried again.
+///
+/// # Invariants
+///
+/// The code fits what the fault has for a page, and whether the lock of the mapping is still held.
+#[must_use = "this is what the handler returns"]
+pub(crate) struct Finished<'a>(bindings::vm_fault_t, PhantomData<&'a mut ()>);
+
+/// A fault in a mapping: a `struct vm_fault`, with the lock of the mapping held for as long as there is this. That keeps the
+/// mapping and its file, and with that the inode whose pages it has, and `C`: a snapshot or the file itself.
+///
+/// # Invariants
+///
+/// The fault is the argument of a fault handler that is running, and nobody else uses it for `'a`. The lock is held, and the
+/// other pointers are valid for as long as it is.
+pub(crate) struct VmFault<'a, F: FileSystem, C> {
+    vmf: NonNull<bindings::vm_fault>,
+    inode: NonNull<Inode<F>>,
+    context: NonNull<C>,
+    _fault: PhantomData<&'a mut bindings::vm_fault>,
+}
+
+/// The outcome of [`VmFault::live`].
+pub(crate) enum Live<'a, F: FileSystem, C> {
+    /// The page, which is uptodate.
+    Found(VmFault<'a, F, C>, LockedFolio),
+    /// There is none.
+    Failed(VmFault<'a, F, C>, FaultError),
+    /// The lock of the mapping was given up, and perhaps the mapping is gone: the fault has to be tried again.
+    Gone(Finished<'a>),
+}
+
+impl<'a, F: FileSystem, C> VmFault<'a, F, C> {
+    /// The page of the file that is asked for.
+    #[inline]
+    pub(crate) fn index(&self) -> usize {
+        // SAFETY: The fault is valid, and this field is set for good.
+        unsafe { (*self.vmf.as_ptr()).__bindgen_anon_1.pgoff }
+    }
+
+    /// The inode whose pages the mapping has: a file, or an extension of one.
+    #[inline]
+    pub(crate) fn inode(&self) -> &Inode<F> {
+        // SAFETY: By the type invariants.
+        unsafe { self.inode.as_ref() }
+    }
+
+    /// What belongs to the file of the mapping.
+    #[inline]
+    pub(crate) fn context(&self) -> &C {
+        // SAFETY: By the type invariants.
+        unsafe { self.context.as_ref() }
+    }
+
+    /// Takes a fault over from C.
     ///
     /// # Safety
     ///
-    /// `vmf` has to be the argument of the fault handler that is about to return the code.
-    unsafe fn finish(self, vmf: *mut bindings::vm_fault) -> FaultCode {
-        match self {
+    /// `vmf` has to be the argument of a fault handler that is running, which uses it by way of this only. The file of the
+    /// mapping has to keep the others.
+    #[inline]
+    unsafe fn from_raw(vmf: *mut bindings::vm_fault, inode: &Inode<F>, context: &C) -> Self {
+        // INVARIANT: By the function's contract. A fault handler is called with the lock held.
+        Self {
+            // SAFETY: The argument of a callback is not null.
+            vmf: unsafe { NonNull::new_unchecked(vmf) },
+            inode: NonNull::from(inode),
+            context: NonNull::from(context),
+            _fault: PhantomData,
+        }
+    }
+
+    /// Finds the page in the live file, or adds it. May sleep, and may give up the lock of the mapping for that.
+    #[inline(always)]
+    pub(crate) fn live(self) -> Live<'a, F, C> {
+        let vmf = self.vmf.as_ptr();
+        // SAFETY: The fault is valid.
+        let ret = unsafe { bindings::filemap_fault(vmf) };
+        if ret & bindings::vm_fault_reason_VM_FAULT_RETRY != 0 {
+            // INVARIANT: This is what C returns in this case. There is no page.
+            return Live::Gone(Finished(ret, PhantomData));
+        }
+        if ret & bindings::vm_fault_reason_VM_FAULT_LOCKED == 0 {
+            // INVARIANT: Without a page the function returns an error, or `VM_FAULT_NOPAGE`.
+            return Live::Failed(self, FaultError(ret));
+        }
+        // SAFETY: The function set the page, which is locked and referenced for us.
+        let folio = unsafe {
+            let page = core::mem::replace(&mut (*vmf).page, ptr::null_mut());
+            LockedFolio::take_raw(bindings::page_folio(page))
+        };
+        match folio {
+            Some(folio) => Live::Found(self, folio),
+            None => Live::Failed(self, FaultError::SIGBUS),
+        }
+    }
+
+    /// Ends the fault with what was found.
+    #[inline]
+    pub(crate) fn finish(self, found: Fault) -> Finished<'a> {
+        let vmf = self.vmf.as_ptr();
+        // INVARIANT: The page fits the code, and the lock is held.
+        let code = match found {
             Fault::Page(folio) => {
                 // SAFETY: The fault is valid; it takes over the reference.
                 unsafe {
@@ -160,69 +264,65 @@ impl Fault {
             Fault::Live(folio) => {
                 // SAFETY: The fault is valid; it takes over reference and lock.
                 unsafe { (*vmf).page = bindings::folio_page(folio.into_raw()) };
-                code::LOCKED
+                bindings::vm_fault_reason_VM_FAULT_LOCKED
             }
-            Fault::Code(code) => code,
-        }
+            Fault::Failed(error) => error.0,
+        };
+        Finished(code, PhantomData)
     }
 }
 
-/// A fault in a mapping: a `struct vm_fault`.
-#[repr(transparent)]
-pub(crate) struct VmFault(Opaque<bindings::vm_fault>);
+/// A fault around which pages can be mapped that are in the page cache: a `struct vm_fault` that has a page table ready.
+///
+/// # Invariants
+///
+/// The fault is the argument of a `map_pages` that is running, with the pages from `first` to `last`, and nobody else uses it
+/// for `'a`.
+pub(crate) struct FaultAround<'a> {
+    vmf: NonNull<bindings::vm_fault>,
+    first: usize,
+    last: usize,
+    _fault: PhantomData<&'a mut bindings::vm_fault>,
+}
 
-impl VmFault {
-    /// Borrows a fault from C.
-    ///
-    /// # Safety
-    ///
-    /// `vmf` has to be the argument of a fault handler that is running, and used by nobody else for all of `'a`.
-    unsafe fn from_raw<'a>(vmf: *mut bindings::vm_fault) -> &'a mut Self {
-        // SAFETY: The wrapper is transparent, and the caller vouches for the rest.
-        unsafe { &mut *vmf.cast() }
-    }
+/// What `map_pages` tells C.
+pub(crate) struct Mapped(bindings::vm_fault_t);
 
-    /// The page of the file that is asked for.
+impl Mapped {
+    /// Nothing: a page has to be found by a fault.
+    pub(crate) const NOTHING: Self = Self(0);
+}
+
+impl FaultAround<'_> {
+    /// The page of the file that the fault is for.
     #[inline]
     pub(crate) fn index(&self) -> usize {
         // SAFETY: The fault is valid, and this field is set for good.
-        unsafe { (*self.0.get()).__bindgen_anon_1.pgoff }
+        unsafe { (*self.vmf.as_ptr()).__bindgen_anon_1.pgoff }
     }
 
-    /// Finds the page in the live file, or adds it.
-    ///
-    /// The lock on the mapping is lost, with the mapping perhaps, if the code has [`code::RETRY`].
-    pub(crate) fn live(&mut self) -> Fault {
-        // SAFETY: The fault is valid.
-        let ret = unsafe { bindings::filemap_fault(self.0.get()) };
-        if ret & code::LOCKED == 0 {
-            return Fault::Code(ret);
+    /// The first and the last page that may be mapped.
+    #[inline]
+    pub(crate) fn pages(&self) -> (usize, usize) {
+        (self.first, self.last)
+    }
+
+    /// Leaves out the pages before `first` and those behind `last`.
+    #[inline]
+    pub(crate) fn limit(&mut self, first: usize, last: usize) {
+        // INVARIANT: What is left is a part of what it was.
+        self.first = self.first.max(first);
+        self.last = self.last.min(last);
+    }
+
+    /// Maps those of the pages that are in the page cache and can be locked without waiting. Does not sleep.
+    #[inline]
+    pub(crate) fn map_live(self) -> Mapped {
+        if self.first > self.last {
+            return Mapped::NOTHING;
         }
-        // SAFETY: The function set the page, which is locked and referenced for us.
-        let folio = unsafe {
-            let page = core::mem::replace(&mut (*self.0.get()).page, ptr::null_mut());
-            LockedFolio::take_raw(bindings::page_folio(page))
-        };
-        match folio {
-            Some(folio) => Fault::Live(folio),
-            None => Fault::Code(code::SIGBUS),
-        }
-    }
-
-    /// Maps those pages from `first` to `last` that are in the page cache and can be locked without waiting.
-    ///
-    /// For `map_pages` alone, which has a page table ready.
-    pub(crate) fn map_live(&mut self, first: usize, last: usize) -> FaultCode {
-        // SAFETY: The fault is valid.
-        unsafe { bindings::filemap_map_pages(self.0.get(), first, last) }
-    }
-
-    /// The page that is about to become writable, locked if it is still in `mapping`. For `page_mkwrite` alone.
-    fn lock_page(&mut self, mapping: &AddressSpace) -> Option<LockedFolio> {
-        // SAFETY: The fault is valid, and has a page with a reference when `page_mkwrite` is called.
-        let folio = unsafe { Folio::from_raw(bindings::page_folio((*self.0.get()).page)) };
-        let folio = Folio::lock(folio.into());
-        mapping.contains(&folio).then_some(folio)
+        // SAFETY: The fault is valid, and its page table has room for the pages.
+        Mapped(unsafe { bindings::filemap_map_pages(self.vmf.as_ptr(), self.first, self.last) })
     }
 }
 
@@ -236,17 +336,15 @@ pub(crate) trait PrivateMapping: Sized + 'static {
     /// Returns the tables: always the same static.
     fn tables() -> &'static PrivateTables<Self>;
 
-    /// Finds a page. The lock of the mapping is held; may sleep.
-    fn fault(inode: &Inode<Self::Fs>, snapshot: &Self::Snapshot, vmf: &mut VmFault) -> Fault;
+    /// Finds a page. May sleep.
+    fn fault<'a>(fault: VmFault<'a, Self::Fs, Self::Snapshot>) -> Finished<'a>;
 
-    /// Maps pages around a fault, as far as that can be done without sleeping. Returns what [`VmFault::map_live`] does.
+    /// Maps pages around a fault, as far as that can be done without sleeping.
     fn map_pages(
         inode: &Inode<Self::Fs>,
         snapshot: &Self::Snapshot,
-        vmf: &mut VmFault,
-        first: usize,
-        last: usize,
-    ) -> FaultCode;
+        around: FaultAround<'_>,
+    ) -> Mapped;
 
     /// A mapping of the snapshot is about to be split, so that a part of it may go. `mmap_lock` is held for writing.
     fn split(snapshot: &Self::Snapshot);
@@ -265,8 +363,10 @@ pub(crate) trait SharedMapping: 'static {
     /// The filesystem.
     type Fs: FileSystem;
 
-    /// Lets the page in a shared mapping be changed. It is in the page cache and locked, and stays so until it is mapped
-    /// for writing, unless `false` says that it must not be now, and the access has to be tried again.
+    /// Lets the page in a shared mapping be changed. It is returned locked, in the page cache, and stays so until it is mapped
+    /// for writing. With `None`, or another page, the access is tried again. May sleep.
+    ///
+    /// Errors: `ENOMEM`; all others are SIGBUS for who stores.
     fn page_mkwrite(
         inode: &Inode<Self::Fs>,
         file: &File<Self::Fs>,
@@ -274,27 +374,39 @@ pub(crate) trait SharedMapping: 'static {
     ) -> Result<Option<LockedFolio>>;
 }
 
-/// A fault that is about to make a page writable.
-pub(crate) struct Mkwrite<'a>(&'a mut VmFault);
+/// A fault that is about to make a page writable: a `struct vm_fault`. The lock of the mapping is held meanwhile.
+///
+/// # Invariants
+///
+/// The fault is the argument of a `page_mkwrite` that is running, and nobody else uses it for `'a`.
+pub(crate) struct Mkwrite<'a>(
+    NonNull<bindings::vm_fault>,
+    PhantomData<&'a mut bindings::vm_fault>,
+);
 
 impl Mkwrite<'_> {
     /// The page of the file that is asked for.
     pub(crate) fn index(&self) -> usize {
-        self.0.index()
+        // SAFETY: The fault is valid, and this field is set for good.
+        unsafe { (*self.0.as_ptr()).__bindgen_anon_1.pgoff }
     }
 
-    /// The page, locked, if it is still in `mapping`. Without it the access has to be tried again.
+    /// The page, locked, if it is still in `mapping`. Without it the access has to be tried again. May sleep.
     pub(crate) fn lock_page(&mut self, mapping: &AddressSpace) -> Option<LockedFolio> {
-        self.0.lock_page(mapping)
+        // SAFETY: The fault is valid, and has a page with a reference when `page_mkwrite` is called: one of this module's, so of
+        // order 0.
+        let folio = unsafe { Folio::from_raw(bindings::page_folio((*self.0.as_ptr()).page)) };
+        let folio = Folio::lock(folio.into());
+        mapping.contains(&folio).then_some(folio)
     }
 
     /// Whether `folio` is that page.
+    #[inline]
     pub(crate) fn is_of(&self, folio: &LockedFolio) -> bool {
-        // SAFETY: The fault is valid, and has a page with a reference when `page_mkwrite` is called.
-        ptr::eq(
-            unsafe { bindings::page_folio((*self.0 .0.get()).page) },
-            folio.as_ptr(),
-        )
+        // SAFETY: The fault is valid.
+        let page = unsafe { (*self.0.as_ptr()).page };
+        // A folio of order 0 begins with its page, and others are not here.
+        ptr::eq(page.cast(), folio.as_ptr())
     }
 }
 
@@ -350,14 +462,12 @@ impl<T: PrivateMapping> PrivateOps<T> {
     /// # Safety
     ///
     /// As `vm_operations_struct.fault`, for a mapping that [`MmapDesc::set_private`] made.
-    unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> FaultCode {
-        // SAFETY: The mapping has such a file. It may go away with the lock on the mapping during the call, but only where
-        // the handler returns a code with RETRY and uses neither after that.
+    unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+        // SAFETY: The mapping has such a file.
         let (inode, snapshot) = unsafe { Self::of((*(*vmf).__bindgen_anon_1.vma).vm_file) };
-        // SAFETY: The fault is the argument, and its fields are used again only after the handler returned.
-        let fault = T::fault(inode, &snapshot, unsafe { VmFault::from_raw(vmf) });
-        // SAFETY: The fault is valid.
-        unsafe { fault.finish(vmf) }
+        // SAFETY: The fault is the argument, so not null, and its lock is held.
+        let fault = unsafe { VmFault::from_raw(vmf, inode, &*snapshot) };
+        T::fault(fault).0
     }
 
     /// # Safety
@@ -367,17 +477,18 @@ impl<T: PrivateMapping> PrivateOps<T> {
         vmf: *mut bindings::vm_fault,
         first: c_ulong,
         last: c_ulong,
-    ) -> FaultCode {
+    ) -> bindings::vm_fault_t {
         // SAFETY: The mapping has such a file.
         let (inode, snapshot) = unsafe { Self::of((*(*vmf).__bindgen_anon_1.vma).vm_file) };
-        // SAFETY: The fault is the argument.
-        T::map_pages(
-            inode,
-            &snapshot,
-            unsafe { VmFault::from_raw(vmf) },
+        // INVARIANT: These are the arguments.
+        let around = FaultAround {
+            // SAFETY: The argument is not null.
+            vmf: unsafe { NonNull::new_unchecked(vmf) },
             first,
             last,
-        )
+            _fault: PhantomData,
+        };
+        T::map_pages(inode, &snapshot, around).0
     }
 
     /// # Safety
@@ -458,7 +569,7 @@ impl<T: SharedMapping> SharedOps<T> {
     /// # Safety
     ///
     /// As `vm_operations_struct.page_mkwrite`, for a mapping that [`MmapDesc::set_shared`] made.
-    unsafe extern "C" fn page_mkwrite(vmf: *mut bindings::vm_fault) -> FaultCode {
+    unsafe extern "C" fn page_mkwrite(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
         // SAFETY: The fault and its mapping are valid, and the mapping has a file of `T::Fs`.
         let (file, inode) = unsafe {
             let file = (*(*vmf).__bindgen_anon_1.vma).vm_file;
@@ -466,24 +577,22 @@ impl<T: SharedMapping> SharedOps<T> {
         };
         // SAFETY: The inode belongs to a mounted filesystem.
         unsafe { bindings::sb_start_pagefault((*inode).i_sb) };
-        // SAFETY: The fault is the argument; the inode is of `T::Fs`, and the mapping's file has a reference to it.
-        let ret = unsafe {
-            T::page_mkwrite(
-                Inode::from_raw(inode),
-                file,
-                &mut Mkwrite(VmFault::from_raw(vmf)),
-            )
-        };
+        // INVARIANT: The fault is the argument.
+        // SAFETY: The argument of a callback is not null.
+        let mut fault = Mkwrite(unsafe { NonNull::new_unchecked(vmf) }, PhantomData);
+        // SAFETY: The inode is of `T::Fs`, and the mapping's file has a reference to it.
+        let ret = T::page_mkwrite(unsafe { Inode::from_raw(inode) }, file, &mut fault);
         let code = match ret {
-            Ok(Some(folio)) => {
+            // C unlocks the page that it has asked for.
+            Ok(Some(folio)) if fault.is_of(&folio) => {
                 // The fault has a reference of its own; the lock is handed over.
-                let folio = core::mem::ManuallyDrop::new(folio);
+                let folio = folio.into_raw();
                 // SAFETY: The reference of `folio` is not used any more.
-                unsafe { bindings::folio_put(folio.as_ptr()) };
-                code::LOCKED
+                unsafe { bindings::folio_put(folio) };
+                bindings::vm_fault_reason_VM_FAULT_LOCKED
             }
-            Ok(None) => code::NOPAGE,
-            Err(err) => error_code(err),
+            Ok(_) => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+            Err(err) => FaultError::from(err).0,
         };
         // SAFETY: Started above.
         unsafe { bindings::sb_end_pagefault((*inode).i_sb) };
@@ -493,8 +602,8 @@ impl<T: SharedMapping> SharedOps<T> {
 
 /// The shared mappings of windows, whose pages the filesystem finds by itself.
 pub(crate) trait WindowMapping: SharedMapping {
-    /// Finds a page of `view`. The lock of the mapping is held; may sleep.
-    fn fault(view: &Inode<Self::Fs>, file: &File<Self::Fs>, vmf: &mut VmFault) -> Fault;
+    /// Finds a page of the inode that the mapping has the pages of. May sleep.
+    fn fault<'a>(fault: VmFault<'a, Self::Fs, File<Self::Fs>>) -> Finished<'a>;
 
     /// The page after the last one that the mapping may have.
     fn end(view: &Inode<Self::Fs>, file: &File<Self::Fs>) -> usize;
@@ -528,15 +637,13 @@ impl<T: WindowMapping> WindowOps<T> {
     /// # Safety
     ///
     /// As `vm_operations_struct.fault`, for a mapping that [`MmapDesc::set_window`] made.
-    unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> FaultCode {
-        // SAFETY: The fault is the argument. The mapping may go away with its lock during the call, but only where the
-        // handler returns a code with RETRY and uses neither after that.
+    unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+        // SAFETY: The fault is the argument, its lock is held, and the file is that of the mapping.
         let fault = unsafe {
             let (view, file) = Self::of(vmf);
-            T::fault(view, file, VmFault::from_raw(vmf))
+            VmFault::from_raw(vmf, view, file)
         };
-        // SAFETY: The fault is valid.
-        unsafe { fault.finish(vmf) }
+        T::fault(fault).0
     }
 
     /// # Safety
@@ -546,7 +653,7 @@ impl<T: WindowMapping> WindowOps<T> {
         vmf: *mut bindings::vm_fault,
         first: c_ulong,
         last: c_ulong,
-    ) -> FaultCode {
+    ) -> bindings::vm_fault_t {
         // SAFETY: The fault is the argument.
         let (view, file) = unsafe { Self::of(vmf) };
         match T::end(view, file).checked_sub(1) {
@@ -559,16 +666,17 @@ impl<T: WindowMapping> WindowOps<T> {
     }
 }
 
-/// A mapping that is about to be made: a `struct vm_area_desc`.
+/// A mapping of a file of `F` that is about to be made: a `struct vm_area_desc`.
 #[repr(transparent)]
-pub(crate) struct MmapDesc(Opaque<bindings::vm_area_desc>);
+pub(crate) struct MmapDesc<F>(Opaque<bindings::vm_area_desc>, PhantomData<F>);
 
-impl MmapDesc {
+impl<F: FileSystem> MmapDesc<F> {
     /// Borrows a descriptor from C.
     ///
     /// # Safety
     ///
-    /// `desc` has to be the argument of a `mmap_prepare` that is running, and used by nobody else for all of `'a`.
+    /// `desc` has to be the argument of a `mmap_prepare` that is running, for a file of `F`, and used by nobody else for all
+    /// of `'a`.
     unsafe fn from_raw<'a>(desc: *mut bindings::vm_area_desc) -> &'a mut Self {
         // SAFETY: The wrapper is transparent, and the caller vouches for the rest.
         unsafe { &mut *desc.cast() }
@@ -594,8 +702,21 @@ impl MmapDesc {
         (desc.pgoff, desc.pgoff.saturating_add(len))
     }
 
+    /// The file that is to be mapped.
+    fn file(&self) -> *mut bindings::file {
+        // SAFETY: The descriptor is valid.
+        unsafe { (*self.0.get()).file }
+    }
+
+    /// Whether the file that is to be mapped keeps `inode`, because that is its inode or an extension of that.
+    #[inline]
+    fn keeps(&self, inode: &Inode<F>) -> bool {
+        // SAFETY: A mapping that is being made has an open file.
+        ptr::eq(inode.base().as_ptr(), unsafe { (*self.file()).f_inode })
+    }
+
     /// Makes it a mapping of the live file.
-    pub(crate) fn set_shared<T: SharedMapping>(&mut self) {
+    pub(crate) fn set_shared<T: SharedMapping<Fs = F>>(&mut self) {
         // SAFETY: The descriptor is valid.
         unsafe { (*self.0.get()).vm_ops = &SharedOps::<T>::VM };
     }
@@ -612,7 +733,7 @@ impl MmapDesc {
     }
 
     /// Makes it a mapping of the live file whose pages the filesystem finds by itself.
-    pub(crate) fn set_found<T: WindowMapping>(&mut self) {
+    pub(crate) fn set_found<T: WindowMapping<Fs = F>>(&mut self) {
         // SAFETY: The descriptor is valid.
         unsafe { (*self.0.get()).vm_ops = &WindowOps::<T>::VM };
     }
@@ -620,20 +741,24 @@ impl MmapDesc {
     /// Makes it a shared mapping of the file or window that its file is, by way of another file, whose offsets are those of
     /// the pages: they are those of `inode`, and begin at the byte `origin`.
     ///
-    /// `ENODEV` if a stacking filesystem maps it, which would not know what to do with that file; `ENOMEM`.
-    pub(crate) fn set_window<T: WindowMapping, W: FileOperations<Fs = T::Fs>>(
+    /// `ENODEV` if a stacking filesystem maps it, which would not know what to do with that file; `EINVAL` if `inode` is neither
+    /// that of the file nor an extension of it; `ENOMEM`.
+    pub(crate) fn set_window<T: WindowMapping<Fs = F>, W: FileOperations<Fs = F>>(
         &mut self,
-        inode: &Inode<T::Fs>,
+        inode: &Inode<F>,
         origin: u64,
     ) -> Result {
+        const { assert!(W::IS_WINDOW) };
         let origin = i64::try_from(origin)?;
-        // SAFETY: The descriptor is valid.
-        let file = unsafe { (*self.0.get()).file };
+        if !self.keeps(inode) {
+            return Err(EINVAL);
+        }
+        let file = self.file();
         // SAFETY: A mapping that is being made has an open file.
         if unsafe { bindings::file_is_backing(file) } {
             return Err(ENODEV);
         }
-        // SAFETY: The file is open, the mapping one of its inode or of an extension of that, and the table one for windows.
+        // SAFETY: The file is open and keeps the inode of the mapping, and the table is one for windows.
         let view = from_err_ptr(unsafe {
             bindings::window_view(
                 file,
@@ -654,26 +779,31 @@ impl MmapDesc {
     /// instant, and counts the snapshot's users by itself, through fork, split and mremap. It is one of `inode`, the pages of
     /// which begin at the byte `origin` of the file.
     ///
-    /// `ENOMEM`; the snapshot is released then as if it had been mapped.
-    pub(crate) fn set_private<T: PrivateMapping>(
+    /// `ENOMEM`, and `EINVAL` if `inode` is neither that of the file nor an extension of it; the snapshot is released then as if
+    /// it had been mapped.
+    #[inline(always)]
+    pub(crate) fn set_private<T: PrivateMapping<Fs = F>>(
         &mut self,
-        inode: &Inode<T::Fs>,
+        inode: &Inode<F>,
         origin: u64,
         snapshot: Arc<T::Snapshot>,
     ) -> Result {
         let origin = i64::try_from(origin).unwrap_or(i64::MAX);
         let data = snapshot.into_foreign();
-        // SAFETY: The descriptor is valid, its file is an open one of `T::Fs`, and the mapping one of its inode or of an
-        // extension of that.
-        let file = from_err_ptr(unsafe {
-            bindings::snapshot_file(
-                (*self.0.get()).file,
-                inode.mapping().as_ptr(),
-                &origin,
-                &T::tables().file,
-                data.cast(),
-            )
-        });
+        let file = if self.keeps(inode) {
+            // SAFETY: The file is an open one of `F`, and keeps the inode of the mapping.
+            from_err_ptr(unsafe {
+                bindings::snapshot_file(
+                    self.file(),
+                    inode.mapping().as_ptr(),
+                    &origin,
+                    &T::tables().file,
+                    data.cast(),
+                )
+            })
+        } else {
+            Err(EINVAL)
+        };
         match file {
             Ok(file) => {
                 // SAFETY: The descriptor is valid; it takes over the reference to the file.
@@ -681,12 +811,11 @@ impl MmapDesc {
                     (*self.0.get()).vm_file = file;
                     (*self.0.get()).vm_ops = &T::tables().vm;
                     // For `PrivateOps::mapped`: anything but null where a stacking filesystem maps the file.
-                    (*self.0.get()).private_data =
-                        if bindings::file_is_backing((*self.0.get()).file) {
-                            file.cast()
-                        } else {
-                            ptr::null_mut()
-                        };
+                    (*self.0.get()).private_data = if bindings::file_is_backing(self.file()) {
+                        file.cast()
+                    } else {
+                        ptr::null_mut()
+                    };
                 }
                 Ok(())
             }
@@ -707,7 +836,7 @@ impl MmapDesc {
 /// As that, for a file of `F`.
 pub(super) unsafe fn mmap_prepare<F: FileSystem>(
     desc: *mut bindings::vm_area_desc,
-    f: impl FnOnce(&Inode<F>, &File<F>, &mut MmapDesc) -> Result,
+    f: impl FnOnce(&Inode<F>, &File<F>, &mut MmapDesc<F>) -> Result,
 ) -> c_int {
     from_result(|| {
         // SAFETY: The descriptor is valid, and its file is an open one of `F`.

@@ -74,13 +74,19 @@ impl<F: FileSystem> File<F> {
     /// the pages of `view`, as a rule, which begin at the byte `origin` of the file, and as many bytes ahead of those of a
     /// page as the window's start is. Returns the new descriptor, which is closed on exec.
     ///
-    /// Errors: those of opening the file anew; `EMFILE`, `ENOMEM`.
+    /// Errors: those of opening the file anew; `EINVAL` if `view` is neither the inode of the file nor an extension of it;
+    /// `EMFILE`, `ENOMEM`.
     pub(crate) fn open_window<T: FileOperations<Fs = F>>(
         &self,
         window: Window,
         view: &Inode<F>,
         origin: u64,
     ) -> Result<c_int> {
+        const { assert!(T::IS_WINDOW) };
+        // SAFETY: The file is open.
+        if !core::ptr::eq(view.base().as_ptr(), unsafe { (*self.as_ptr()).f_inode }) {
+            return Err(EINVAL);
+        }
         let start = i64::try_from(window.start)?;
         let origin = i64::try_from(origin)?;
         let end = match window.end {
@@ -88,7 +94,7 @@ impl<F: FileSystem> File<F> {
             None => -1,
         };
         // SAFETY: The file is open. The mapping is that of its inode, or of an extension of that, and lives as long; the
-        // table is of the same filesystem.
+        // table is one for windows of the same filesystem.
         let fd = unsafe {
             bindings::window_open(
                 self.as_ptr(),

@@ -182,6 +182,15 @@ TEST_F(io, append_behind_the_end)
 	ASSERT_EQ(1, file_size(self->win));
 }
 
+TEST_F(io, fadvise)
+{
+	EXPECT_EQ(0, posix_fadvise(self->win, 0, 0, POSIX_FADV_DONTNEED));
+	EXPECT_EQ(0, posix_fadvise(self->win, page_size, page_size, POSIX_FADV_WILLNEED));
+	EXPECT_EQ(EINVAL, posix_fadvise(self->win, 0, 0, 99));
+	EXPECT_EQ(EINVAL, posix_fadvise(self->win, 0, -1, POSIX_FADV_NORMAL));
+	EXPECT_EQ(SAME, file_differs(self->s.fd, 0, 0, LEN));
+}
+
 TEST_F(io, seek)
 {
 	ssize_t len = LEN - self->at;
