@@ -144,8 +144,12 @@ impl SharedMapping for Shared {
 
 impl WindowMapping for Shared {
     fn fault<'a>(fault: VmFault<'a, SnapmapFs, File<SnapmapFs>>) -> Finished<'a> {
-        if fault.index() >= Self::end(fault.inode(), fault.context()) {
+        let end = Self::end(fault.inode(), fault.context());
+        if fault.index() >= end {
             return fault.finish(Fault::Failed(FaultError::SIGBUS));
+        }
+        if fault.inode().is_view() {
+            views::fill_ahead(&fault, end, |_, _| true);
         }
         match views::live(fault) {
             Live::Found(fault, folio) => fault.finish(Fault::Live(folio)),
@@ -260,6 +264,11 @@ impl PrivateMapping for Private {
                 let found = this.find(page, snapshot.epoch());
                 let found = Self::serve(inode, snapshot, page, found.unwrap_or(Found::Hole));
                 return fault.finish(found);
+            }
+            if inode.is_view() {
+                views::fill_ahead(&fault, snapshot.bounds().1, |first, last| {
+                    this.with_unchanged(snapshot, first, last, || ()).is_some()
+                });
             }
             let error;
             (fault, error) = match views::live(fault) {

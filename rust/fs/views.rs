@@ -460,12 +460,16 @@ pub(super) fn part_with(
     smp_mb();
     let page = page_of_file(part, folio.index());
     for view in part.base().extensions() {
+        let needed = !settled && view.snapshots().any();
+        if !needed && view.mapping().nr_pages() == 0 {
+            continue;
+        }
         for piece in pieces(view, page) {
             let copy = view.mapping().lock(piece.page);
             let spared = sparing.is_some_and(|v| core::ptr::eq(v, view));
             // Then the other half is still wanted.
             let stays = spared || copy.as_ref().is_some_and(|copy| is_borrower(view, copy));
-            if !settled && view.snapshots().any() {
+            if needed {
                 let snapshots = view.snapshots();
                 match copy.as_ref().filter(|copy| copy.is_uptodate()) {
                     Some(copy) if stays => snapshots.keep_view(view, copy, charge)?,
@@ -539,7 +543,6 @@ pub(super) fn live<C>(fault: VmFault<'_, SnapmapFs, C>) -> Live<'_, SnapmapFs, C
 fn fill(view: &Inode, page: usize) -> Result<Option<LockedFolio>> {
     let base = view.base();
     let mapping = view.mapping();
-    let shift = shift_of(view);
     let (first, next) = made_of(view, page)?;
     let mut waited = 0;
     merge_late(view);
@@ -583,28 +586,124 @@ fn fill(view: &Inode, page: usize) -> Result<Option<LockedFolio>> {
             },
         };
         if !copy.is_uptodate() {
-            // Who adds a page to the file looks for this one after that.
-            smp_mb();
-            let added = |folio: &Option<LockedFolio>, page| {
-                folio.is_none() && get_page_of_file(base, page).is_some()
-            };
-            if added(&low, first) || next.is_some_and(|next| added(&high, next)) {
+            if was_added(base, &low, first) || next.is_some_and(|next| was_added(base, &high, next))
+            {
                 continue;
             }
-            let from = |folio: &Option<LockedFolio>, to, at, len| match folio {
-                Some(folio) if folio.is_uptodate() => copy.copy_piece(to, folio, at, len),
-                _ => copy.zero_range(to, len),
-            };
-            from(&low, 0, shift, PAGE_SIZE - shift);
-            from(&high, PAGE_SIZE - shift, 0, shift);
-            clear_past(&copy, view.size());
-            copy.mark_uptodate();
+            put_together(view, &copy, &low, &high);
         }
         if page >= size_in_pages(view.size()) {
             return Ok(None);
         }
         return Ok(Some(copy));
     }
+}
+
+/// Makes the page that `fault` asks for and those behind it that the kernel can map with one fault then, up to before `end`, if
+/// the one before it is there: who loads pages in a row has a fault for each of them otherwise. What fails is left to the
+/// faults that need it. `is_wanted` says whether the pages from the first one to the last one will be mapped.
+pub(super) fn fill_ahead<C>(
+    fault: &VmFault<'_, SnapmapFs, C>,
+    end: usize,
+    is_wanted: impl FnOnce(usize, usize) -> bool,
+) {
+    let view = fault.inode();
+    let mapping = view.mapping();
+    let page = fault.index();
+    let last = fault
+        .around_end()
+        .min(end)
+        .min(view.room_in_pages())
+        .saturating_sub(1);
+    let is_there = |page: usize| mapping.get(page).is_some();
+    if last <= page
+        || is_there(page)
+        || !page.checked_sub(1).is_some_and(is_there)
+        || !is_wanted(page, last)
+    {
+        return;
+    }
+    let Ok(mut low) = lock_quiet(view.base(), page_of_file(view, page)) else {
+        return;
+    };
+    for page in page..=last {
+        match fill_quietly(view, page, low) {
+            Ok(high) => low = high,
+            Err(_) => return,
+        }
+    }
+}
+
+/// Makes the page `page` of `view` as [`fill`] does, if there is none and nobody has to lose a page for it. `low` is the page of
+/// the file that it begins in, from [`lock_quiet`]. Returns the next one.
+fn fill_quietly(
+    view: &Inode,
+    page: usize,
+    low: Option<LockedFolio>,
+) -> Result<Option<LockedFolio>> {
+    let base = view.base();
+    let (first, next) = made_of(view, page)?;
+    if page >= size_in_pages(view.size()) {
+        return Err(EFAULT);
+    }
+    let high = lock_quiet(base, first + 1)?;
+    if low.is_none() && (next.is_none() || high.is_none()) {
+        // Zeros need no page of their own.
+        return Err(ENXIO);
+    }
+    let copy = view.mapping().add_ahead(page)?;
+    if was_added(base, &low, first) || next.is_some_and(|next| was_added(base, &high, next)) {
+        return Err(EAGAIN);
+    }
+    put_together(view, &copy, &low, &high);
+    Ok(high)
+}
+
+/// The page `page` of the file, locked, if there is one. `EBUSY` if somebody may be storing into it or has it lent, or does so to
+/// one that has left the file: what is mapped without a fault does not ask for that.
+fn lock_quiet(base: &Inode, page: u64) -> Result<Option<LockedFolio>> {
+    let Some((part, index)) = base.part_of_page(page) else {
+        return Ok(None);
+    };
+    let Some(folio) = part.mapping().lock(index) else {
+        return Ok(None);
+    };
+    let is_lent = !folio.is_uptodate() && part.is_lent(index);
+    let is_stored_into = part.mapping().is_writable(&folio) || has_late(part);
+    if is_lent || is_stored_into || folio.is_hwpoison() {
+        return Err(EBUSY);
+    }
+    Ok(Some(folio))
+}
+
+/// Whether the page `page` of the file, which was looked for and is `folio`, has been added by now, after a page of a view that
+/// is to have it. Who adds it looks for that one after that.
+fn was_added(base: &Inode, folio: &Option<LockedFolio>, page: u64) -> bool {
+    if folio.is_some() {
+        return false;
+    }
+    smp_mb();
+    get_page_of_file(base, page).is_some()
+}
+
+/// Makes the locked page `copy` of `view` of the pages of the file that it begins and ends in.
+fn put_together(
+    view: &Inode,
+    copy: &LockedFolio,
+    low: &Option<LockedFolio>,
+    high: &Option<LockedFolio>,
+) {
+    let shift = shift_of(view);
+    let from = |folio: &Option<LockedFolio>, to, at, len| match folio {
+        Some(folio) if folio.is_uptodate() => copy.copy_piece(to, folio, at, len),
+        _ => copy.zero_range(to, len),
+    };
+    from(low, 0, shift, PAGE_SIZE - shift);
+    if shift != 0 {
+        from(high, PAGE_SIZE - shift, 0, shift);
+    }
+    clear_past(copy, view.size());
+    copy.mark_uptodate();
 }
 
 /// Takes a page of a file or segment away from those who may be storing into it. Returns whether it is pinned, and `patient` is

@@ -14,6 +14,7 @@
 #include <linux/rwsem.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/swap.h>
 #include <linux/uio.h>
 #include <linux/wordpart.h>
@@ -259,17 +260,22 @@ struct folio *snapmapfs_helper_filemap_lock_folio(struct address_space *mapping,
 	return folio;
 }
 
-/* Adds a new folio, which is locked then and neither uptodate nor dirty. */
-struct folio *snapmapfs_helper_filemap_add_new(struct address_space *mapping, pgoff_t index)
+/*
+ * Adds a new folio, which is locked then and neither uptodate nor dirty. For one that nobody has asked for yet, @ahead, no
+ * process is worth to be ended.
+ */
+struct folio *snapmapfs_helper_filemap_add_new(struct address_space *mapping, pgoff_t index,
+					       bool ahead)
 {
-	gfp_t gfp = mapping_gfp_mask(mapping);
+	gfp_t gfp = ahead ? readahead_gfp_mask(mapping) : mapping_gfp_mask(mapping);
 	struct folio *folio = folio_alloc(gfp, 0);
 	int err;
 
 	if (!folio)
 		return ERR_PTR(-ENOMEM);
 	/* Live pages are never reclaimed, but their use may as well be known. */
-	__folio_set_referenced(folio);
+	if (!ahead)
+		__folio_set_referenced(folio);
 	err = filemap_add_folio(mapping, folio, index, gfp);
 	if (err) {
 		folio_put(folio);
@@ -458,6 +464,21 @@ bool snapmapfs_helper_vma_desc_is_shared_maywrite(const struct vm_area_desc *des
 unsigned long snapmapfs_helper_vma_pages(const struct vm_area_struct *vma)
 {
 	return vma_pages(vma);
+}
+
+/*
+ * The page after the last one that the core maps with that of @vmf if it is in the page cache (do_fault_around(), with what
+ * fault_around_bytes is unless it was changed), where the access is a load and the mapping not for loads here and there.
+ */
+unsigned long snapmapfs_helper_fault_around_end(const struct vm_fault *vmf)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+	const unsigned long around = SZ_64K >> PAGE_SHIFT;
+	unsigned long nr = around - pte_index(vmf->address) % around;
+
+	if ((vmf->flags & FAULT_FLAG_WRITE) || (vma->vm_flags & VM_RAND_READ))
+		nr = 1;
+	return vmf->pgoff + min(nr, vma_pages(vma) - (vmf->pgoff - vma->vm_pgoff));
 }
 
 void snapmapfs_helper_sb_start_pagefault(struct super_block *sb)

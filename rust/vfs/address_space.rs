@@ -94,9 +94,18 @@ impl AddressSpace {
     ///
     /// `EEXIST` if there is one already, `ENOMEM`.
     pub(crate) fn add(&self, index: usize) -> Result<LockedFolio> {
+        self.add_new(index, false)
+    }
+
+    /// As [`AddressSpace::add`], for a page that nobody has asked for yet: it fails sooner, and no process is ended for it.
+    pub(crate) fn add_ahead(&self, index: usize) -> Result<LockedFolio> {
+        self.add_new(index, true)
+    }
+
+    fn add_new(&self, index: usize, ahead: bool) -> Result<LockedFolio> {
         // SAFETY: The address space is valid.
         let folio = kernel::error::from_err_ptr(unsafe {
-            bindings::filemap_add_new(self.as_ptr(), index)
+            bindings::filemap_add_new(self.as_ptr(), index, ahead)
         })?;
         // SAFETY: Not an error, so it is a new folio of order 0, locked and referenced for us.
         unsafe { LockedFolio::take_raw(folio) }.ok_or(ENOMEM)

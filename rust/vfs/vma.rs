@@ -191,6 +191,13 @@ impl<'a, F: FileSystem, C> VmFault<'a, F, C> {
         unsafe { (*self.vmf.as_ptr()).__bindgen_anon_1.pgoff }
     }
 
+    /// The page after the last one that the kernel maps with that which is asked for, as far as they are in the page cache. Only
+    /// for a load, and not if the mapping is known to be read here and there: else it is the next page.
+    pub(crate) fn around_end(&self) -> usize {
+        // SAFETY: The fault is valid, and so is its mapping, whose lock is held.
+        unsafe { bindings::fault_around_end(self.vmf.as_ptr()) }
+    }
+
     /// The inode whose pages the mapping has: a file, or an extension of one.
     #[inline]
     pub(crate) fn inode(&self) -> &Inode<F> {

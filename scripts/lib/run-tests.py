@@ -46,12 +46,15 @@ class Test:
         self.name = file.removesuffix(".sh")
         self.vm = ""
         self.seconds = TEST_SECONDS
+        self.bits = 0
         with open(source, encoding="utf-8", errors="replace") as file:
             for line in [line for _, line in zip(range(20), file)]:
                 if match := re.match(r"\s*(?://|#|/?\*)\s*vm:\s*(.*?)\s*(?:\*/)?$", line):
                     self.vm = match[1]
                 if match := re.match(r"\s*(?://|#|/?\*)\s*timeout:\s*(\d+)", line):
                     self.seconds = int(match[1])
+                if match := re.match(r"\s*(?://|#|/?\*)\s*bits:\s*(\d+)", line):
+                    self.bits = int(match[1])
         self.seconds *= slow
 
 
@@ -119,6 +122,11 @@ class ControlReport(Report):
     def __init__(self, wanted, listed):
         super().__init__(wanted)
         self.unseen = {name for name in listed if self.selects(name)}
+
+    def leave_out(self, test):
+        """It skips itself on such a machine, so it claims nothing there either."""
+        self.unseen = {name for name in self.unseen if not name.startswith(test.name + ".")}
+        super().skip(test.name, f"is for {test.bits} bits")
 
     def seen(self, name):
         with self.lock:
@@ -395,6 +403,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     # How many times slower than usual the kernel is.
     parser.add_argument("--slow", type=int, default=1)
+    # Of its programs; a comment line `bits: 64` says that a test skips itself with fewer.
+    parser.add_argument("--bits", type=int, default=64)
     parser.add_argument("--control", action="store_true")
     parser.add_argument("patterns", nargs="*")
     args = parser.parse_args()
@@ -407,6 +417,9 @@ def main():
         report = ControlReport(args.patterns, listed)
         programs = {name.split(".")[0] for name in listed}
         tests = [test for test in find_tests(args, report) if test.name in programs]
+        for test in [test for test in tests if test.bits > args.bits]:
+            report.leave_out(test)
+            tests.remove(test)
     else:
         report = Report(args.patterns)
         tests = find_tests(args, report)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* timeout: 900 */
+/*
+ * timeout: 900
+ * bits: 64
+ */
 /*
  * Random system calls on the file system, from several processes of several
  * threads at once.

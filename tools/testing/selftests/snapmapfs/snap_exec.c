@@ -332,7 +332,9 @@ static bool find_libc(const char *interp, const char *program,
 FIXTURE_SETUP(libc)
 {
 	/* Programs that read their standard input and end with it. */
-	static const char * const programs[] = { "/bin/cat", "/usr/bin/xfs_io" };
+	static const char * const programs[] = {
+		"/bin/cat", "/usr/bin/xfs_io", "/usr/bin/debugfs",
+	};
 	int i;
 
 	for (i = 0; i < (int)ARRAY_SIZE(programs); i++) {
