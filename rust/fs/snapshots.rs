@@ -725,18 +725,17 @@ impl Snapshots {
         }
     }
 
-    /// Finds out which pages the mappings of a snapshot still cover. Returns those that it has from `pages.0` to before
-    /// `pages.1`, whether or not it always had them.
-    fn refresh(&self, inode: &Inode, id: Id, pages: (usize, usize)) -> Builder {
-        let mut there = Builder::new();
+    /// Finds out which pages the mappings of a snapshot still cover. Calls `f` with those that they have from `pages.0` to before
+    /// `pages.1`, whether or not the snapshot always had them, while no mapping can change; not if there are no such pages.
+    fn refresh(&self, inode: &Inode, id: Id, pages: (usize, usize), f: impl FnOnce(&Builder)) {
         let (first, end) = self.store.read().hull(id).unwrap_or(pages);
         let (first, end) = (first.min(pages.0), end.max(pages.1));
         let Some(last) = end.checked_sub(1) else {
-            return there;
+            return;
         };
         // Stored before the mappings may change again: the last one computed has to be the last one stored.
         inode.mapping().with_vmas(first, last, |vmas| {
-            let mut seen = Builder::new();
+            let (mut seen, mut there) = (Builder::new(), Builder::new());
             for vma in vmas {
                 if vma.with_snapshot::<super::mmap::Private, _>(|s| s.id) == Some(id) {
                     let (first, end) = vma.pages();
@@ -745,8 +744,8 @@ impl Snapshots {
                 }
             }
             self.store.write().refresh(id, &seen);
+            f(&there);
         });
-        there
     }
 
     /// Finds out which pages the mappings still cover of all snapshots that have lost some, in one go over the mappings.
@@ -1047,8 +1046,10 @@ pub(crate) fn trim(inode: &Inode, snapshot: &Snapshot, pages: (usize, usize)) {
         }
         lost = pages.0 < pages.1 && store.any(pages.0, pages.1 - 1, snapshot.epoch());
     }
-    let there = this.refresh(inode, snapshot.id, pages);
-    snapshot.forget(inode, pages, &there);
+    // Before another mapping can grow to where they are, and show them.
+    this.refresh(inode, snapshot.id, pages, |there| {
+        snapshot.forget(inode, pages, there);
+    });
     if !lost {
         return;
     }

@@ -377,4 +377,73 @@ TEST_F(grown, against_a_writer)
 	ASSERT_FALSE(w.failed);
 }
 
+/*
+ * Another process that has the same mapping lets it grow and shrink again, while
+ * ours does. As long as ours has the page, it is the one that was touched first.
+ */
+enum { FINE, NOT_GROWN, MIXED, CHANGED, NOT_SHRUNK };
+
+static int grow_and_shrink(char *map, bool look)
+{
+	int i, ret = FINE;
+	long seen;
+
+	if (mremap(map, PART * page_size, (PART + 1) * page_size, 0) != map)
+		return NOT_GROWN;
+	seen = seq_of(map + PART * page_size);
+	if (seen < 0)
+		ret = MIXED;
+	for (i = 0; look && i < 3; i++) {
+		madvise(map + PART * page_size, page_size, MADV_DONTNEED);
+		if (seq_of(map + PART * page_size) != seen)
+			ret = CHANGED;
+	}
+	if (mremap(map, (PART + 1) * page_size, PART * page_size, 0) != map)
+		return NOT_SHRUNK;
+	return ret;
+}
+
+static int grow_for_ever(void *arg)
+{
+	int ret;
+
+	do
+		ret = grow_and_shrink(arg, false);
+	while (ret == FINE);
+	return ret;
+}
+
+TEST(two_that_grow)
+{
+	struct snap s;
+	struct writer w = { .s = &s };
+	long end = now_ms() + 3 * stress_ms();
+	pthread_t thread;
+	char *room;
+	pid_t pid;
+
+	ASSERT_EQ(0, snap_create(&s, PAGES * page_size));
+	room = reserve(PAGES * page_size);
+	s.map = mmap(room, PART * page_size, PROT_READ, MAP_PRIVATE | MAP_FIXED, s.fd, 0);
+	ASSERT_TRUE(mapped(s.map));
+	ASSERT_EQ(0, munmap(room + PART * page_size, (PAGES - PART) * page_size));
+	ASSERT_TRUE(seq_write(s.fd, PART, 0));
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(grow_for_ever(s.map));
+	}
+	ASSERT_LT(0, pid);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, write_for_ever, &w));
+	ASSERT_TRUE(wait_for(&w.rounds, 1));
+	while (now_ms() < end)
+		ASSERT_EQ(FINE, grow_and_shrink(s.map, true));
+	__atomic_store_n(&w.stop, true, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	kill(pid, SIGKILL);
+	ASSERT_EQ(128 + SIGKILL, reap(pid));
+	ASSERT_FALSE(w.failed);
+	snap_destroy(&s);
+}
+
 TEST_HARNESS_MAIN
