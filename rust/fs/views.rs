@@ -262,8 +262,19 @@ impl Inode {
 /// more.
 #[inline]
 pub(super) fn take_back(part: &Inode, folio: &LockedFolio) {
+    take_back_patiently(part, folio, PATIENCE, None);
+}
+
+/// As [`take_back`], and waits `patience` ms at most. The caller has a reference to the page `held`, if he says so.
+#[inline]
+fn take_back_patiently(
+    part: &Inode,
+    folio: &LockedFolio,
+    patience: u32,
+    held: Option<(&Inode, usize)>,
+) {
     if !folio.is_uptodate() && part.is_lent(folio.index()) {
-        take_back_slow(part, folio, PATIENCE, None);
+        take_back_slow(part, folio, patience, held);
     }
 }
 
@@ -288,7 +299,7 @@ fn lock_unpinned(view: &Inode, page: usize, patience: u32) -> Option<LockedFolio
     }
 }
 
-/// As [`take_back`], of what is lent. The caller has a reference to the page `held`, if he says so.
+/// As [`take_back_patiently`], of what is lent.
 #[cold]
 #[inline(never)]
 fn take_back_slow(part: &Inode, folio: &LockedFolio, patience: u32, held: Option<(&Inode, usize)>) {
@@ -349,7 +360,7 @@ fn part_from_late(view: &Inode, copy: &mut LockedFolio, late: LatePage) {
     let stamp = copy.stamp();
     copy.set_stamp(0);
     let new = if is_borrower(view, copy) {
-        insist(|| late.replacement())
+        insist(|| late.replacement(copy))
     } else {
         None
     };
@@ -373,7 +384,7 @@ fn part_from_late(view: &Inode, copy: &mut LockedFolio, late: LatePage) {
 fn replace_late(part: &Inode, folio: &mut LockedFolio) -> Result {
     clear_past(folio, part.size());
     let late = LatePage::new(folio)?;
-    let new = late.replacement()?;
+    let new = late.replacement(folio)?;
     let start = (folio.index() as u64) << PAGE_SHIFT;
     let len = file::unsigned(part.size()).saturating_sub(start);
     let len = usize::try_from(len).unwrap_or(PAGE_SIZE);
@@ -433,10 +444,8 @@ pub(super) fn take_back_all(part: &Inode, pages: (usize, usize)) {
         }
         for index in batch.into_indices() {
             if let Some(folio) = mapping.lock(index) {
-                if !folio.is_uptodate() && part.is_lent(index) {
-                    // Mappers and writers wait for this.
-                    take_back_slow(part, &folio, 0, None);
-                }
+                // Mappers and writers wait for this.
+                take_back_patiently(part, &folio, 0, None);
             }
         }
         task::cond_resched();
@@ -817,9 +826,7 @@ fn borrow(
         {
             return Ok(folio);
         }
-        if !folio.is_uptodate() && part.is_lent(index) {
-            take_back_slow(part, &folio, PATIENCE, Some((view, at)));
-        }
+        take_back_patiently(part, &folio, PATIENCE, Some((view, at)));
     }
     file::grab(&change.of(part), part, index)
 }

@@ -165,15 +165,18 @@ void snapmapfs_helper_folio_merge(struct folio *dst, size_t to, struct folio *fo
 	size_t i;
 
 	for (i = 0; i < len / sizeof(*a); i++) {
-		unsigned long word = READ_ONCE(a[i]);
-		unsigned long late = word ^ b[i], other = d[i] ^ b[i];
+		unsigned long word = READ_ONCE(a[i]), seen = b[i], old, new;
 
-		if (!late)
+		if (word == seen)
 			continue;
 		b[i] = word;
-		if (!(nonzero_bytes(late) & nonzero_bytes(other)))
-			word ^= other;
-		WRITE_ONCE(d[i], word);
+		/* @dst may be mapped writable: what is stored to the rest of the word meanwhile stays. */
+		old = READ_ONCE(d[i]);
+		do {
+			new = word;
+			if (!(nonzero_bytes(word ^ seen) & nonzero_bytes(old ^ seen)))
+				new ^= old ^ seen;
+		} while (!try_cmpxchg(&d[i], &old, new));
 	}
 	for (i *= sizeof(*a); i < len; i++) {
 		u8 byte = READ_ONCE(((u8 *)a)[i]);

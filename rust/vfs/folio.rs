@@ -281,15 +281,12 @@ impl LatePage {
         &self.seen
     }
 
-    /// Makes a page that can take the place of this one in the page cache, with what was seen of it. `ENOMEM`.
-    pub(crate) fn replacement(&self) -> Result<Replacement> {
-        // SAFETY: A new folio of order 0 comes with one reference and its lock, or is null.
-        let folio =
-            unsafe { LockedFolio::take_raw(bindings::folio_alloc_locked(bindings::GFP_HIGHUSER)) }
-                .ok_or(ENOMEM)?;
-        folio.copy_piece(0, &self.seen, 0, PAGE_SIZE);
-        folio.mark_uptodate();
-        Ok(Replacement(folio))
+    /// Makes a page that can take the place of `folio`, which this is of, in the page cache, with what was seen of it. `ENOMEM`.
+    pub(crate) fn replacement(&self, folio: &LockedFolio) -> Result<Replacement> {
+        Folio::replacement_of(folio, |new| {
+            new.copy_piece(0, &self.seen, 0, PAGE_SIZE);
+            PAGE_SIZE
+        })
     }
 
     /// Whether nobody else has it any more, so that it will not change. For a page that has left the page cache.
