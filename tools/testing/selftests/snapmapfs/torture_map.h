@@ -330,7 +330,8 @@ static void look(struct worker *w, struct map *m, unsigned int page)
 
 	if (m->hidden)
 		return;
-	if (grown) {
+	if (grown || mine->loose) {
+		/* A page can come after a SIGBUS here: in the order of looks. */
 		lock(&s->lock);
 		before = ticket();
 		if (!p->first_touch)
