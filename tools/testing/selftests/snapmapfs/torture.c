@@ -340,6 +340,7 @@ static void child(struct worker *w, unsigned int id, struct map **kept,
 		if (maps[i].used)
 			for (k = maps[i].first; k < maps[i].end; k++)
 				look(&own, &maps[i], k);
+	will_end(id);
 	drop_process(id);
 	_exit(0);
 }
@@ -864,8 +865,10 @@ static void supervise(void)
 			unsigned int id = below(&rng, options.procs * 3);
 
 			if (id < MAX_PROCS - 1 && all->process[id].taken &&
-			    all->process[id].pid > 1)
+			    all->process[id].pid > 1) {
+				will_end(id);
 				kill(all->process[id].pid, SIGKILL);
+			}
 			kill_at = t + below(&rng, options.kill * 2) / 1000.0;
 		}
 	}

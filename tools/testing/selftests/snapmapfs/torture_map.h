@@ -79,6 +79,23 @@ static void will_forget(const struct map *m, unsigned int from, unsigned int end
 	unlock(&s->lock);
 }
 
+/* As will_forget(), for all that process @id has mapped: it is about to end. */
+static void will_end(unsigned int id)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < MAX_SHOTS; i++) {
+		struct shot *s = &all->shot[i];
+
+		if (!(__atomic_load_n(&s->users, __ATOMIC_SEQ_CST) >> id & 1))
+			continue;
+		lock(&s->lock);
+		for (k = s->end; k < all->nr_pages + SPARE; k++)
+			page_of(s, k)->dropped = true;
+		unlock(&s->lock);
+	}
+}
+
 /* Forgets pages of a map, which are not mapped any more. */
 static void forget_pages(struct map *m, unsigned int from, unsigned int end)
 {
@@ -167,7 +184,8 @@ static bool op_map(struct worker *w)
 
 		p->first_touch = 0;
 		p->there = UNSEEN;
-		p->dropped = false;
+		/* Nobody is told before the limit kills a process. */
+		p->dropped = options.cgroup;
 		memset(p->seen, 0, sizeof(p->seen));
 	}
 	s->file = file;
@@ -221,12 +239,21 @@ static void set_bit(uint64_t *bits, unsigned int i)
 	bits[i / 64] |= 1ULL << (i % 64);
 }
 
+/* The last page that was looked at, and how, for complaints. */
+static __thread struct {
+	const struct map *map;
+	unsigned int page, way;
+	int err;
+} looked;
+
 static int fetch(struct worker *w, const char *from, uint64_t *words)
 {
 	struct iovec local = { words, PAGE }, remote = { (void *)from, PAGE };
 	ssize_t got;
 
-	switch (below(&w->rng, 6)) {
+	looked.way = below(&w->rng, 6);
+	errno = 0;
+	switch (looked.way) {
 	case 0:
 		got = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 		break;
@@ -241,7 +268,22 @@ static int fetch(struct worker *w, const char *from, uint64_t *words)
 	default:
 		got = copy_words(words, (const uint64_t *)from, WORDS) * 8;
 	}
+	looked.err = errno;
 	return got == PAGE ? THERE : BUS;
+}
+
+static void show_look(void)
+{
+	static const char * const ways[] = {
+		"process_vm_readv", "write", "/proc/self/mem", "loads", "loads", "loads",
+	};
+	const struct map *m = looked.map;
+	bool loose = m->page[looked.page]->loose;
+
+	complain("  looked at page %u by %s: %s; %s the mapping of pages %u..%u%s\n",
+		 looked.page, ways[looked.way], strerror(looked.err),
+		 loose ? "it came back to" : "it is of", m->first, m->end,
+		 m->locked ? ", locked" : "");
 }
 
 /* A page does not show what it has to. */
@@ -262,6 +304,7 @@ static void wrong_word(const struct shot *s, unsigned int page, unsigned int w,
 		 (unsigned long long)found, sane ? "stored by " : "nobody's ",
 		 (unsigned long long)seq, (unsigned long long)expected,
 		 known ? "stored by " : "nobody's ", (unsigned long long)wanted);
+	show_look();
 	show_ranges("the instant lies in", &s->when[s->now]);
 	if (page < all->nr_pages) {
 		show_candidates(&s->page[page].block[w / BLOCK_WORDS]);
@@ -278,6 +321,7 @@ static void wrong_page(const struct shot *s, unsigned int page, const char *why)
 	complain("  %s: file %u, page %u of a snapshot of pages %u..%u taken between %llu and %llu\n",
 		 why, s->file, page, s->first, s->end,
 		 (unsigned long long)s->before, (unsigned long long)s->after);
+	show_look();
 	show_ranges("the instant lies in", &s->when[s->now]);
 	show_sizes(&s->sizes);
 	failed();
@@ -330,6 +374,8 @@ static void look(struct worker *w, struct map *m, unsigned int page)
 
 	if (m->hidden)
 		return;
+	looked.map = m;
+	looked.page = page;
 	if (grown || mine->loose) {
 		/* A page can come after a SIGBUS here: in the order of looks. */
 		lock(&s->lock);
@@ -513,8 +559,11 @@ static bool op_own_store(struct worker *w)
 		mine->own_word[from + i] = words[i];
 		set_bit(mine->own, from + i);
 	}
-	if (page >= s->end && page >= all->nr_pages)
+	if (page >= s->end && page >= all->nr_pages) {
+		looked.map = m;
+		looked.page = page;
 		wrong_page(s, page, "a store behind the end");
+	}
 	if (one_in(w, 2))
 		look(w, m, page);
 	put_map(m);
