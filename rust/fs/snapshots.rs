@@ -265,8 +265,8 @@ pub(crate) struct Change<'a> {
     clock: &'a Snapshots,
     /// Whether the file has views. None is added with S held.
     viewed: bool,
-    /// The view that the change is made through, which keeps its pages.
-    sparing: Option<&'a Inode>,
+    /// The view that the change is made through, which keeps its pages, and the one of them that the caller has a reference to.
+    sparing: Option<(&'a Inode, usize)>,
     _lock: Option<RwSemReadGuard<'a>>,
 }
 
@@ -316,10 +316,10 @@ pub(crate) fn exclusively<R>(base: &Inode, f: impl FnOnce() -> R) -> Result<R> {
     Ok(f())
 }
 
-/// Begins to change the data of `inode` through `view`. May sleep.
-pub(crate) fn change_sparing<'a>(inode: &'a Inode, view: &'a Inode) -> Change<'a> {
+/// Begins to change the data of `inode` through the page `page` of `view`, which the caller has a reference to. May sleep.
+pub(crate) fn change_sparing<'a>(inode: &'a Inode, view: &'a Inode, page: usize) -> Change<'a> {
     let mut change = change(inode);
-    change.sparing = Some(view);
+    change.sparing = Some((view, page));
     change
 }
 
@@ -535,9 +535,34 @@ pub(super) fn insist<R>(mut f: impl FnMut() -> Result<R>) -> Option<R> {
 }
 
 impl Snapshots {
-    /// Keeps the locked page `copy` of `view` for those who need it.
+    /// Keeps the locked page `copy` of `view` for those who need it, and leaves it in the view.
     pub(super) fn keep_view(&self, view: &Inode, copy: &LockedFolio, charge: Charge) -> Result {
         self.keep(view, copy, charge, None).map(|_| ())
+    }
+
+    /// As [`Snapshots::keep_view`], for a page to which the caller has `refs` references and that nobody may store into yet. Who
+    /// reads it through a pin goes on with that page, and `copy` becomes another one.
+    pub(super) fn keep_view_read(
+        &self,
+        view: &Inode,
+        copy: &mut LockedFolio,
+        refs: i32,
+        charge: Charge,
+    ) -> Result {
+        let replace = Replace {
+            refs,
+            live: true,
+            fill: None,
+            filled: None,
+        };
+        if let (Some(new), _) = self.keep(view, copy, charge, Some(replace))? {
+            let stamp = copy.stamp();
+            copy.set_stamp(0);
+            // A locked folio of ours is still there.
+            let _ = copy.replace(new);
+            copy.set_stamp(stamp);
+        }
+        Ok(())
     }
 
     /// Gives the locked page `copy` of `view`, which is about to leave that, to those who need it; a copy if somebody else has

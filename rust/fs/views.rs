@@ -453,7 +453,8 @@ pub(super) fn take_back_all(part: &Inode, pages: (usize, usize)) {
 }
 
 /// Sees to it that nobody needs what the views have of `folio` of `part`, a file or segment, which is locked and is about to
-/// change, and that they do not have it any more. `sparing` is a view that the change is made through, which keeps its pages. With `settled`, no snapshot needs anything.
+/// change, and that they do not have it any more. `sparing` is a view that the change is made through, which keeps its pages, and
+/// the one of them that the caller has a reference to. With `settled`, no snapshot needs anything.
 ///
 /// `ENOSPC`, `ENOMEM`; then nothing has changed.
 #[cold]
@@ -462,7 +463,7 @@ pub(super) fn part_with(
     part: &Inode,
     folio: &LockedFolio,
     settled: bool,
-    sparing: Option<&Inode>,
+    sparing: Option<(&Inode, usize)>,
     charge: Charge,
 ) -> Result {
     // If the page was just added: who made a page of a view without it looks for it again once that page can be found.
@@ -474,15 +475,24 @@ pub(super) fn part_with(
             continue;
         }
         for piece in pieces(view, page) {
-            let copy = view.mapping().lock(piece.page);
-            let spared = sparing.is_some_and(|v| core::ptr::eq(v, view));
+            let mut copy = view.mapping().lock(piece.page);
+            let held = sparing
+                .filter(|(v, _)| core::ptr::eq(*v, view))
+                .map(|(_, held)| held == piece.page);
+            let spared = held.is_some();
             // Then the other half is still wanted.
-            let stays = spared || copy.as_ref().is_some_and(|copy| is_borrower(view, copy));
+            let borrows = copy.as_ref().is_some_and(|copy| is_borrower(view, copy));
+            let stays = spared || borrows;
             if needed {
                 let snapshots = view.snapshots();
-                match copy.as_ref().filter(|copy| copy.is_uptodate()) {
-                    Some(copy) if stays => snapshots.keep_view(view, copy, charge)?,
-                    Some(copy) => snapshots.give_view(view, copy, charge)?,
+                match copy.as_mut().filter(|copy| copy.is_uptodate()) {
+                    Some(copy) if borrows => snapshots.keep_view(view, copy, charge)?,
+                    Some(copy) => match held {
+                        Some(held) => {
+                            snapshots.keep_view_read(view, copy, 1 + i32::from(held), charge)?;
+                        }
+                        None => snapshots.give_view(view, copy, charge)?,
+                    },
                     None => snapshots.keep_made(view, piece.page, charge, || {
                         make(view, piece.page, page, folio)
                     })?,
@@ -755,7 +765,7 @@ pub(super) fn page_mkwrite(
     };
     // As filemap_page_mkwrite(): a store does not fail for its time.
     let _ = file.update_time();
-    let change = change_sparing(base, view);
+    let change = change_sparing(base, view, page);
     if page >= size_in_pages(view.size()) {
         return Ok(None);
     }

@@ -286,6 +286,58 @@ TEST_F(pin, two_that_wait_for_each_other)
 	}
 }
 
+/* P8: what reads the pages of a private mapping reads what that shows, as long as it takes. */
+#define HOLD_PRIVATE							\
+	int fd = window(self->s.fd, self->at, 0), i;			\
+	char *map = map_private(fd, 0, LEN);				\
+									\
+	ASSERT_TRUE(mapped(map));					\
+	ASSERT_EQ(0, held_start(&self->h, map, PAGES, page_size, true))
+
+#define EXPECT_OLD							\
+	for (i = 0; i < PAGES; i++) {					\
+		ASSERT_TRUE(held_feed(&self->h, i, 9, 0));		\
+		ASSERT_EQ(SAME, differs(self->h.local + i * page_size, 0,	\
+					self->at + i * page_size, page_size)); \
+	}								\
+	ASSERT_EQ(SAME, differs(map, 0, self->at, LEN))
+
+TEST_F(pin, private_and_store_in_its_window)
+{
+	HOLD_PRIVATE;
+	gen_fill(self->map, 1, self->at, LEN);
+	EXPECT_OLD;
+	ASSERT_EQ(SAME, differs(self->map, 1, self->at, LEN));
+	EXPECT_FILE(1, self->at, LEN);
+}
+
+TEST_F(pin, private_and_store_in_another_window)
+{
+	HOLD_PRIVATE;
+	gen_fill(self->other, 1, self->at + FURTHER, LEN - FURTHER);
+	EXPECT_OLD;
+	EXPECT_FILE(1, self->at + FURTHER, LEN - FURTHER);
+}
+
+TEST_F(pin, private_and_store_in_the_file)
+{
+	HOLD_PRIVATE;
+	char *file = map_shared(self->s.fd, 0, self->s.len);
+
+	ASSERT_TRUE(mapped(file));
+	gen_fill(file, 1, 0, self->s.len);
+	EXPECT_OLD;
+	ASSERT_EQ(SAME, differs(self->map, 1, self->at, LEN));
+}
+
+TEST_F(pin, private_and_write)
+{
+	HOLD_PRIVATE;
+	ASSERT_EQ(self->s.len, write_gen(self->s.fd, 1, 0, self->s.len));
+	EXPECT_OLD;
+	ASSERT_EQ(SAME, differs(self->map, 1, self->at, LEN));
+}
+
 /* The mapping and the file are gone before the store ends, then the mount. */
 struct there {
 	int fd;
