@@ -513,24 +513,13 @@ struct file *snapmapfs_helper_snapshot_file(struct file *file, struct address_sp
 					    const struct file_operations *fops, void *private_data)
 {
 	struct dentry *dentry = snapmapfs_mapping_dentry(file, mapping, *origin);
-	struct inode *inode = file_inode(file);
 	struct file *snap;
 
 	if (IS_ERR(dentry))
 		return ERR_CAST(dentry);
-	ihold(inode);
-	snap = alloc_file_pseudo_noaccount(inode, file->f_path.mnt, "snapshot",
-					   O_RDONLY | O_LARGEFILE,
-					   fops);
-	if (IS_ERR(snap)) {
-		iput(inode);
-		dput(dentry);
-		return snap;
-	}
-	dput(snap->f_path.dentry);
-	snap->__f_path.dentry = dentry;
-	snap->f_mapping = mapping;
-	snap->private_data = private_data;
+	snap = snapmapfs_mapping_file(file, dentry, O_RDONLY | O_LARGEFILE, mapping, fops);
+	if (!IS_ERR(snap))
+		snap->private_data = private_data;
 	return snap;
 }
 

@@ -145,6 +145,33 @@ static struct dentry *snapmapfs_mapping_dentry(struct file *file, struct address
 	return snapmapfs_window_dentry(path, origin, info ? info->end : -1, mapping);
 }
 
+/*
+ * A file for mappings that have the pages of @mapping, with @dentry, which is consumed, on the mount of @file. As
+ * alloc_file_pseudo_noaccount(), which would make a dentry that nobody needs: O_PATH asks nobody and calls nobody.
+ */
+static struct file *snapmapfs_mapping_file(const struct file *file, struct dentry *dentry, int flags,
+					   struct address_space *mapping,
+					   const struct file_operations *fops)
+{
+	const struct path path = { .mnt = file->f_path.mnt, .dentry = dentry };
+	struct file *made = kernel_file_open(&path, flags | O_PATH, current_cred());
+
+	dput(dentry);
+	if (IS_ERR(made))
+		return made;
+	made->f_flags = flags;
+	made->f_mode = OPEN_FMODE(flags) | FMODE_OPENED | FMODE_NOACCOUNT;
+	if (fops->llseek)
+		made->f_mode |= FMODE_LSEEK;
+	file_set_fsnotify_mode(made, FMODE_NONOTIFY);
+	made->f_op = fops;
+	made->f_mapping = mapping;
+	made->f_iocb_flags = iocb_flags(made);
+	if ((made->f_mode & (FMODE_READ | FMODE_WRITE)) == FMODE_READ)
+		i_readcount_inc(file_inode(made));
+	return made;
+}
+
 /* May the file at @path be opened anew? As may_open(). */
 static int snapmapfs_may_reopen(const struct path *path, int flags)
 {
@@ -228,22 +255,14 @@ struct file *snapmapfs_helper_window_view(struct file *file, struct address_spac
 					  const loff_t *origin, const struct file_operations *fops)
 {
 	struct dentry *dentry = snapmapfs_mapping_dentry(file, mapping, *origin);
-	struct inode *inode = file_inode(file);
 	struct file *view;
 
 	if (IS_ERR(dentry))
 		return ERR_CAST(dentry);
-	ihold(inode);
-	view = alloc_file_pseudo_noaccount(inode, file->f_path.mnt, "window",
-					   file->f_flags & (O_ACCMODE | O_LARGEFILE), fops);
-	if (IS_ERR(view)) {
-		iput(inode);
-		dput(dentry);
+	view = snapmapfs_mapping_file(file, dentry, file->f_flags & (O_ACCMODE | O_LARGEFILE),
+				      mapping, fops);
+	if (IS_ERR(view))
 		return view;
-	}
-	dput(view->f_path.dentry);
-	view->__f_path.dentry = dentry;
-	view->f_mapping = mapping;
 	/* Which has the right to write. */
 	view->private_data = get_file(file);
 	return view;
