@@ -129,6 +129,12 @@ static unsigned int copy_words(uint64_t *to, const uint64_t *from, unsigned int 
 	return __atomic_load_n(&copied, __ATOMIC_RELAXED);
 }
 
+/* Whether processes end without a word. */
+static bool any_killed(void)
+{
+	return options.kill || options.cgroup || options.pressure;
+}
+
 /* Picking */
 static bool one_in(struct worker *w, unsigned int n)
 {
@@ -424,6 +430,8 @@ static void worker_process(unsigned int id, uint64_t seed)
 		for (k = maps[i].first; maps[i].used && k < maps[i].end; k++)
 			look(&w[0], &maps[i], k);
 	}
+	/* A child may go on a little. */
+	will_end(id);
 	_exit(0);
 }
 
@@ -865,10 +873,8 @@ static void supervise(void)
 			unsigned int id = below(&rng, options.procs * 3);
 
 			if (id < MAX_PROCS - 1 && all->process[id].taken &&
-			    all->process[id].pid > 1) {
-				will_end(id);
+			    all->process[id].pid > 1)
 				kill(all->process[id].pid, SIGKILL);
-			}
 			kill_at = t + below(&rng, options.kill * 2) / 1000.0;
 		}
 	}
@@ -1003,14 +1009,13 @@ static int torture(void)
 		snprintf(path, sizeof(path), "%s/file%u", dir, i);
 		close(all->file[i].fd);
 		/* Who was killed may have been about to give it this name back. */
-		if (unlink(path) && (errno != ENOENT || !(options.kill || options.cgroup)) &&
-		    failing()) {
+		if (unlink(path) && (errno != ENOENT || !any_killed()) && failing()) {
 			complain("  %s: %s\n", path, strerror(errno));
 			failed();
 		}
 	}
 	/* Those who were killed leave names behind. */
-	if (options.kill || options.cgroup) {
+	if (any_killed()) {
 		char command[320];
 
 		snprintf(command, sizeof(command), "rm -f %s/*", dir);

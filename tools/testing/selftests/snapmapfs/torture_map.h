@@ -184,8 +184,8 @@ static bool op_map(struct worker *w)
 
 		p->first_touch = 0;
 		p->there = UNSEEN;
-		/* Nobody is told before the limit kills a process. */
-		p->dropped = options.cgroup;
+		/* Nobody is told before a process is killed. */
+		p->dropped = any_killed();
 		memset(p->seen, 0, sizeof(p->seen));
 	}
 	s->file = file;
