@@ -284,21 +284,27 @@ static void init_locks(void)
 		pthread_rwlock_init(&maps[i].lock, NULL);
 }
 
+/* A place has one owner, who passes it on or whose it is when he is dead. */
+static bool pass_place(unsigned int i, pid_t from, pid_t to)
+{
+	return __atomic_compare_exchange_n(&all->process[i], &from, to, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+static pid_t process_at(unsigned int i)
+{
+	return __atomic_load_n(&all->process[i], __ATOMIC_SEQ_CST);
+}
+
 static int take_process(void)
 {
 	unsigned int i;
 
 	/* The last one is the parent of all. */
 	for (i = options.procs; i < MAX_PROCS - 1 && i < options.procs * 3; i++) {
-		struct process *p = &all->process[i];
-		bool not = false;
-
-		if (!__atomic_compare_exchange_n(&p->taken, &not, true, false,
-						 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-			continue;
-		/* Should we be killed before the child is there. */
-		__atomic_store_n(&p->pid, getpid(), __ATOMIC_SEQ_CST);
-		return i;
+		/* Ours, should we be killed before the child is there. */
+		if (pass_place(i, 0, getpid()))
+			return i;
 	}
 	return -1;
 }
@@ -310,11 +316,10 @@ static void drop_process(unsigned int i)
 	for (s = 0; s < MAX_SHOTS; s++)
 		__atomic_fetch_and(&all->shot[s].users, ~(1ULL << i),
 				   __ATOMIC_SEQ_CST);
-	__atomic_store_n(&all->process[i].pid, 0, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&all->process[i].taken, false, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&all->process[i], 0, __ATOMIC_SEQ_CST);
 }
 
-static void child(struct worker *w, unsigned int id, struct map **kept,
+static void child(struct worker *w, unsigned int id, pid_t parent, struct map **kept,
 		  unsigned int nr_kept)
 {
 	struct worker own = { .rng = w->rng ^ rnd(&w->rng), .nr = w->nr };
@@ -322,7 +327,9 @@ static void child(struct worker *w, unsigned int id, struct map **kept,
 	bool mine;
 
 	me = id;
-	__atomic_store_n(&all->process[id].pid, getpid(), __ATOMIC_SEQ_CST);
+	/* If the parent is dead, the place may be another's by now. */
+	if (!pass_place(id, parent, getpid()))
+		_exit(0);
 	prctl(PR_SET_PDEATHSIG, 0);
 	/* The other threads, who may hold locks and be amid a change, are not here. */
 	init_locks();
@@ -355,7 +362,7 @@ static bool op_fork(struct worker *w)
 {
 	struct map *kept[4];
 	unsigned int i, n = 0;
-	pid_t pid;
+	pid_t pid, self = getpid();
 	int id;
 
 	if (w->child)
@@ -376,7 +383,7 @@ static bool op_fork(struct worker *w)
 	pthread_rwlock_rdlock(&shared_lock);
 	pid = fork();
 	if (!pid)
-		child(w, id, kept, n);
+		child(w, id, self, kept, n);
 	pthread_rwlock_unlock(&shared_lock);
 	if (pid < 0)
 		drop_process(id);
@@ -603,10 +610,10 @@ static pid_t start_worker(unsigned int id, unsigned int turn)
 	char path[160], pid[16];
 	pid_t p;
 
-	all->process[id].taken = true;
 	p = fork();
 	if (p) {
-		all->process[id].pid = p;
+		/* Without memory there will be one later. */
+		all->process[id] = p > 0 ? p : 0;
 		return p;
 	}
 	/* Every second one lives in the cgroup. */
@@ -751,11 +758,11 @@ static void show_stuck(void)
 	unsigned int i;
 
 	for (i = 0; i < MAX_PROCS; i++) {
-		if (!all->process[i].taken)
+		if (!process_at(i))
 			continue;
 		snprintf(command, sizeof(command),
 			 "for t in /proc/%d/task/*; do echo $t; cat $t/wchan $t/stack $t/syscall; done >&2",
-			 all->process[i].pid);
+			 process_at(i));
 		run(command);
 	}
 }
@@ -772,9 +779,10 @@ static void bury_children(void)
 	unsigned int i;
 
 	for (i = options.procs; i < MAX_PROCS - 1; i++) {
-		pid_t pid = all->process[i].pid;
+		pid_t pid = process_at(i);
 
-		if (all->process[i].taken && pid && kill(pid, 0) && errno == ESRCH)
+		/* Unless it has passed on meanwhile. */
+		if (pid && kill(pid, 0) && errno == ESRCH && pass_place(i, pid, getpid()))
 			bury(i);
 	}
 }
@@ -784,7 +792,7 @@ static bool any_process(void)
 	unsigned int i;
 
 	for (i = 0; i < MAX_PROCS - 1; i++)
-		if (all->process[i].taken)
+		if (process_at(i))
 			return true;
 	return false;
 }
@@ -798,7 +806,7 @@ static void reap(unsigned int *turn)
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		for (id = 0; id < options.procs; id++)
-			if (all->process[id].taken && all->process[id].pid == pid)
+			if (process_at(id) == pid)
 				break;
 		if (id == options.procs)
 			continue;
@@ -812,9 +820,10 @@ static void reap(unsigned int *turn)
 				failed();
 			}
 		}
-		if (!stopped())
-			start_worker(id, ++*turn);
 	}
+	for (id = 0; id < options.procs && !stopped(); id++)
+		if (!process_at(id))
+			start_worker(id, ++*turn);
 	bury_children();
 }
 
@@ -865,16 +874,16 @@ static void supervise(void)
 			}
 			show_stuck();
 			for (unsigned int i = 0; i < MAX_PROCS; i++)
-				if (all->process[i].taken)
-					kill(all->process[i].pid, SIGKILL);
+				if (process_at(i))
+					kill(process_at(i), SIGKILL);
 			return;
 		}
 		if (options.kill && t > kill_at && !stopped()) {
 			unsigned int id = below(&rng, options.procs * 3);
+			pid_t pid = id < MAX_PROCS - 1 ? process_at(id) : 0;
 
-			if (id < MAX_PROCS - 1 && all->process[id].taken &&
-			    all->process[id].pid > 1)
-				kill(all->process[id].pid, SIGKILL);
+			if (pid)
+				kill(pid, SIGKILL);
 			kill_at = t + below(&rng, options.kill * 2) / 1000.0;
 		}
 	}

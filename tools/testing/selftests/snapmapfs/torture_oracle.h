@@ -159,11 +159,6 @@ struct shot {
 	struct shot_page *page;		/* by page of the file */
 };
 
-struct process {
-	pid_t pid;
-	bool taken;
-};
-
 enum counter {
 	C_LOOKS, C_WORDS, C_AGAIN, C_OWN, C_LIVE, C_UNKNOWN, C_UNKNOWN_SIZE,
 	C_BLOCKS, C_BUS, C_ENOSPC, C_FORKS, C_KILLED, C_MAPS, C_GROWN,
@@ -184,7 +179,7 @@ struct torture {
 	uint64_t done[MAX_OPS];
 	uint64_t counter[NR_COUNTERS];
 	uint64_t quota;		/* operations to do */
-	struct process process[MAX_PROCS];
+	pid_t process[MAX_PROCS];	/* 0 if the place is free */
 	struct file file[MAX_FILES];
 	struct shot shot[MAX_SHOTS];
 };
