@@ -25,6 +25,7 @@
 #define _FILE_OFFSET_BITS 64
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -209,11 +210,53 @@ static void lock_init(pthread_mutex_t *lock)
 	pthread_mutex_init(lock, &attr);
 }
 
+static bool is_dead(pid_t thread)
+{
+	char path[32], text[128] = "", *state;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", thread);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT;
+	/* If it ends right now there is nothing to read. */
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = 0;
+	close(fd);
+	state = strrchr(text, ')');
+	return !state || state[2] == 'Z' || state[2] == 'X';
+}
+
+/*
+ * The kernel passes on what a thread held that dies, by a list in the memory of
+ * that thread. Who is killed for want of memory loses it after two seconds
+ * (queue_oom_reaper(), mm/oom_kill.c), and the list with it. So does what
+ * exit_robust_list() would have done.
+ */
+static void pass_on(pthread_mutex_t *lock)
+{
+	int *word = &lock->__data.__lock;
+	int old = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+
+	if (old & FUTEX_TID_MASK && is_dead(old & FUTEX_TID_MASK))
+		__atomic_compare_exchange_n(word, &old,
+					    (old & FUTEX_WAITERS) | FUTEX_OWNER_DIED,
+					    false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
 /* Whether the last one to hold it died. */
 static bool lock(pthread_mutex_t *lock)
 {
-	int err = pthread_mutex_lock(lock);
+	int err = pthread_mutex_trylock(lock);
+	struct timespec end;
 
+	while (err == EBUSY || err == ETIMEDOUT) {
+		if (err == ETIMEDOUT)
+			pass_on(lock);
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		end.tv_sec += 2;
+		err = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &end);
+	}
 	if (!err)
 		return false;
 	if (err != EOWNERDEAD || pthread_mutex_consistent(lock)) {
@@ -549,6 +592,8 @@ static void lock_size(unsigned int file)
 	/* Who held it was killed. What he did to the size is over. */
 	if (f->sizes[(f->nr_sizes - 1) % SIZES].end == FOREVER)
 		end_size(file, real_size(file));
+	else
+		__atomic_store_n(&f->size, real_size(file), __ATOMIC_SEQ_CST);
 }
 
 static void unlock_size(unsigned int file)
