@@ -685,6 +685,7 @@ static int share_memory(void)
 	all->quota = options.ops ?: FOREVER;
 	all->tight = options.cgroup;
 	all->limited = options.mount && strstr(options.mount, "size=");
+	all->segments = options.mount && strstr(options.mount, "segment=");
 	return 0;
 }
 

@@ -333,6 +333,25 @@ static bool may_have_ended(unsigned int file, uint32_t block, uint64_t before)
 	return both.n;
 }
 
+/*
+ * What was stored by reference to a page is in the file when the file is looked
+ * at, but a shared mapping may show a page of before for a while, if the file has
+ * segments. So the store is over after such a look, behind the end.
+ */
+static ssize_t store_and_look(struct worker *w, store_fn *store, unsigned int file,
+			      size_t at, size_t len)
+{
+	ssize_t got = store(w, shared[file] + at, len);
+	int err = errno;
+	char c;
+
+	if (all->segments && store != store_words && store != store_read &&
+	    pread(all->file[file].fd, &c, 1, (off_t)all->nr_pages * PAGE))
+		abort();
+	errno = err;
+	return got;
+}
+
 static bool store_by(struct worker *w, store_fn *store)
 {
 	const unsigned int file = pick_file(w);
@@ -371,10 +390,10 @@ static bool store_by(struct worker *w, store_fn *store)
 		memmove(w->buf, w->buf + first * 8, n * 8);
 		at += first * 8;
 		len = n * 8;
-		got = store(w, shared[file] + at, len);
+		got = store_and_look(w, store, file, at, len);
 		changed(&c, 0, MAYBE);
 	} else {
-		got = store(w, shared[file] + at, len);
+		got = store_and_look(w, store, file, at, len);
 		changed(&c, got > 0 ? from + got / BLOCK : 0, MAYBE);
 	}
 	pthread_rwlock_unlock(&shared_lock);

@@ -177,6 +177,7 @@ struct torture {
 	unsigned int nr_files, nr_pages;
 	bool limited;		/* ENOSPC is expected */
 	bool tight;		/* so is every sort of failure for want of memory */
+	bool segments;		/* mappings may have copies of the file's pages */
 	uint64_t done[MAX_OPS];
 	uint64_t counter[NR_COUNTERS];
 	uint64_t quota;		/* operations to do */
