@@ -909,6 +909,7 @@ static void results(double seconds)
 		[C_KILLED] = "killed",
 		[C_OOM] = "killed at the cgroup's limit",
 		[C_GONE] = "times a processor gone",
+		[C_TORN] = "halves of words",
 	};
 	unsigned int i;
 

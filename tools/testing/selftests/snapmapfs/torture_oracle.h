@@ -163,7 +163,7 @@ struct shot {
 enum counter {
 	C_LOOKS, C_WORDS, C_AGAIN, C_OWN, C_LIVE, C_UNKNOWN, C_UNKNOWN_SIZE,
 	C_BLOCKS, C_BUS, C_ENOSPC, C_FORKS, C_KILLED, C_MAPS, C_GROWN,
-	C_OOM, C_GONE, NR_COUNTERS,
+	C_OOM, C_GONE, C_TORN, NR_COUNTERS,
 };
 
 #define MAX_OPS 64
@@ -756,6 +756,28 @@ static void when_held(struct ranges *when, const struct candidates *block,
 }
 
 /*
+ * Whether each byte of @found, word @word of the file, is of one of what the block
+ * may have held. The kernel copies bytes (rep movsb), and some processors do so one
+ * by one: who reads or keeps a page that is being written to may get half a word.
+ */
+static bool is_torn(unsigned int file, unsigned int word, uint64_t found,
+		    const struct candidates *block)
+{
+	uint64_t differs, wrong = FOREVER;
+	unsigned int i, byte;
+
+	for (i = 0; i < block->n; i++) {
+		uint64_t seq = block->at[i].seq;
+
+		differs = found ^ (seq ? encode(file, word, seq) : 0);
+		for (byte = 0; byte < 64; byte += 8)
+			if (!(differs >> byte & 0xff))
+				wrong &= ~(0xffULL << byte);
+	}
+	return !wrong || block->unknown;
+}
+
+/*
  * Judges @nr blocks at @words, whose first word is number @base of the file, but
  * for the words in @skip. All must be of one instant in @when, which is narrowed
  * down; or, if @live, each of its own. 0, or -1 if a word is wrong; then a
@@ -783,6 +805,10 @@ static int judge(const char *what, unsigned int file, unsigned int base,
 			judged++;
 			if (sane && seq == last)
 				continue;
+			if (!sane && is_torn(file, base + w, words[w], &blocks[b])) {
+				count(C_TORN, 1);
+				continue;
+			}
 			if (last == FOREVER) {
 				count(C_BLOCKS, 1);
 				count(C_UNKNOWN, blocks[b].unknown);
