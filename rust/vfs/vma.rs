@@ -124,8 +124,11 @@ impl FaultError {
     /// There is no memory.
     // INVARIANT: Such a bit.
     const OOM: Self = Self(bindings::vm_fault_reason_VM_FAULT_OOM);
+    /// The memory of the page is broken.
+    // INVARIANT: Such a bit.
+    const HWPOISON: Self = Self(bindings::vm_fault_reason_VM_FAULT_HWPOISON);
 
-    /// Whether there is no such page, or none that can be read.
+    /// Whether there is no such page.
     pub(crate) fn is_sigbus(self) -> bool {
         self.0 & Self::SIGBUS.0 != 0
     }
@@ -135,6 +138,8 @@ impl From<Error> for FaultError {
     fn from(err: Error) -> Self {
         if err == ENOMEM {
             Self::OOM
+        } else if err == EIO {
+            Self::HWPOISON
         } else {
             Self::SIGBUS
         }
@@ -373,7 +378,7 @@ pub(crate) trait SharedMapping: 'static {
     /// Lets the page in a shared mapping be changed. It is returned locked, in the page cache, and stays so until it is mapped
     /// for writing. With `None`, or another page, the access is tried again. May sleep.
     ///
-    /// Errors: `ENOMEM`; all others are SIGBUS for who stores.
+    /// Errors: `ENOMEM`, `EIO` for broken memory; all others are SIGBUS for who stores.
     fn page_mkwrite(
         inode: &Inode<Self::Fs>,
         file: &File<Self::Fs>,
