@@ -101,22 +101,29 @@ static inline int held_start(struct held *h, char *target, int pieces, ssize_t l
 	return held_start_in(h, getpid(), target, pieces, len, do_read);
 }
 
-/* Lets piece @i be stored: bytes of @gen as of offset @off. */
-static inline bool held_feed(struct held *h, int i, unsigned int gen, ssize_t off)
+/* Lets piece @i be stored: what is on @page. */
+static inline bool held_feed_page(struct held *h, int i, const void *page)
 {
-	char *page = anonymous(page_size);
 	struct uffdio_copy copy = {
 		.dst = (uintptr_t)h->local + i * page_size,
 		.src = (uintptr_t)page,
 		.len = page_size,
 	};
 
-	gen_fill(page, gen, off, h->len);
 	if (ioctl(h->uffd, UFFDIO_COPY, &copy))
 		return false;
 	return i + 1 < h->pieces ? held_wait(h) == i + 1 :
 		!pthread_join(h->thread, NULL) &&
 		h->result == h->pieces * h->len;
+}
+
+/* The same for bytes of @gen as of offset @off. */
+static inline bool held_feed(struct held *h, int i, unsigned int gen, ssize_t off)
+{
+	char *page = anonymous(page_size);
+
+	gen_fill(page, gen, off, h->len);
+	return held_feed_page(h, i, page);
 }
 
 #endif /* HELD_H */

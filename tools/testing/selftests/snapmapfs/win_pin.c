@@ -338,6 +338,93 @@ TEST_F(pin, private_and_write)
 	ASSERT_EQ(SAME, differs(self->map, 1, self->at, LEN));
 }
 
+/*
+ * Somebody stores to one half of each word while the kernel, by a page that was
+ * taken back, has stored to the other one, and that is brought to the file.
+ */
+struct halves {
+	uint32_t *half;		/* every second is his, beginning with the second */
+	int words;
+	bool stop, hold, held;
+	unsigned int rounds, lost;
+};
+
+static void *store_halves(void *arg)
+{
+	struct halves *h = arg;
+	int i;
+
+	while (!__atomic_load_n(&h->stop, __ATOMIC_ACQUIRE)) {
+		if (__atomic_load_n(&h->hold, __ATOMIC_ACQUIRE)) {
+			__atomic_store_n(&h->held, true, __ATOMIC_RELEASE);
+			sched_yield();
+			continue;
+		}
+		__atomic_store_n(&h->held, false, __ATOMIC_RELEASE);
+		for (i = 1; i < 2 * h->words; i += 2) {
+			if (__atomic_load_n(&h->half[i], __ATOMIC_RELAXED) != h->rounds)
+				h->lost++;
+			__atomic_store_n(&h->half[i], h->rounds + 1, __ATOMIC_RELAXED);
+		}
+		__atomic_store_n(&h->rounds, h->rounds + 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* Whether he holds, or has stored for @rounds more. */
+static bool has_held(struct halves *h, bool hold, unsigned int rounds)
+{
+	unsigned int start = __atomic_load_n(&h->rounds, __ATOMIC_ACQUIRE);
+	long end = now_ms() + 60000;
+
+	__atomic_store_n(&h->hold, hold, __ATOMIC_RELEASE);
+	while (hold ? !__atomic_load_n(&h->held, __ATOMIC_ACQUIRE) :
+		      __atomic_load_n(&h->rounds, __ATOMIC_ACQUIRE) - start < rounds) {
+		if (now_ms() > end)
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+TEST_F(pin, other_halves_of_words)
+{
+	struct halves h = { .words = page_size / 8 };
+	uint32_t *page = (uint32_t *)anonymous(page_size), gen;
+	long end = now_ms() + 2 * stress_ms();
+	pthread_t thread;
+	char *file, c;
+	int i;
+
+	file = map_shared(self->s.fd, 0, self->s.len);
+	ASSERT_TRUE(mapped(file));
+	h.half = (uint32_t *)(file + self->at);
+	memset(h.half, 0, page_size);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, store_halves, &h));
+	for (gen = 1; gen <= 30 || now_ms() < end; gen++) {
+		ASSERT_TRUE(has_held(&h, true, 0));
+		ASSERT_EQ(page_size, pread(self->s.fd, page, page_size, self->at));
+		HOLD(self->map, 1, page_size);
+		/* It is taken back, and he may go on with the file's. */
+		ASSERT_EQ(1, pread(self->s.fd, &c, 1, self->at));
+		ASSERT_EQ(1, pread(self->s.fd, &c, 1, self->at + page_size - 1));
+		ASSERT_TRUE(has_held(&h, false, 2));
+		for (i = 0; i < 2 * h.words; i += 2)
+			page[i] = gen;
+		ASSERT_TRUE(held_feed_page(&self->h, 0, page));
+		ASSERT_EQ(page_size, pread(self->s.fd, page, page_size, self->at));
+		for (i = 0; i < 2 * h.words; i += 2)
+			ASSERT_EQ(gen, page[i]);
+		close(self->h.uffd);
+		munmap(self->h.local, page_size);
+	}
+	__atomic_store_n(&h.stop, true, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_EQ(0U, h.lost) TH_LOG("%u turns", gen);
+	munmap(page, page_size);
+	munmap(file, self->s.len);
+}
+
 /* The mapping and the file are gone before the store ends, then the mount. */
 struct there {
 	int fd;
@@ -397,6 +484,41 @@ TEST(unmounted)
 	ASSERT_EQ(0, umount2(dir, MNT_DETACH));
 	ASSERT_TRUE(held_feed(&h, 0, 1, 0));
 	ASSERT_TRUE(held_feed(&h, 1, 1, page_size));
+	rmdir(dir);
+}
+
+/* A pipe has a page that was taken back, and goes on having it. */
+TEST(unmounted_while_it_waits)
+{
+	char dir[DIR_MAX], path[DIR_MAX + 8], *map, c;
+	struct iovec iov;
+	int fd, win, p[2];
+
+	if (snap_mount(dir, NULL))
+		SKIP(return, "may not mount");
+	snprintf(path, sizeof(path), "%s/file", dir);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ftruncate(fd, 2 * LEN));
+	win = window(fd, 512, 0);
+	ASSERT_LE(0, win);
+	map = map_shared(win, 0, LEN);
+	ASSERT_TRUE(mapped(map));
+	map[0] = 'c';
+	ASSERT_EQ(0, pipe(p));
+	iov = (struct iovec) { map, page_size };
+	ASSERT_EQ(page_size, vmsplice(p[1], &iov, 1, 0));
+	ASSERT_EQ(1, pread(fd, &c, 1, 512));
+	ASSERT_EQ('c', c);
+	ASSERT_EQ(0, munmap(map, LEN));
+	close(win);
+	close(fd);
+	ASSERT_EQ(0, unlink(path));
+	ASSERT_EQ(0, umount(dir));
+	ASSERT_EQ(1, read(p[0], &c, 1));
+	ASSERT_EQ('c', c);
+	close(p[0]);
+	close(p[1]);
 	rmdir(dir);
 }
 
