@@ -9,7 +9,7 @@
 //!
 //! # Lock order
 //!
-//! [`LateStores::merging`] is taken before S, and after the locks that come before that; see [`super::snapshots`].
+//! [`LateStores::merging`] is taken after S, and before the locks that come after that; see [`super::snapshots`].
 //! [`LateStores::pages`] is a leaf.
 
 use super::{
@@ -17,13 +17,16 @@ use super::{
     snapshots::{
         change_merging,
         insist,
+        Change,
         Charge, //
     },
-    Inode,
+    views, Inode,
 };
 use crate::vfs::{
     folio::{
+        Folio,
         LatePage,
+        LockedFolio,
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
@@ -81,10 +84,9 @@ impl Page {
             || (!self.page.maybe_pinned() && self.since.elapsed().as_millis() > MAX_REFERENCE)
     }
 
-    /// Brings the file what was stored since the last look.
-    fn merge(&mut self) {
+    /// Brings the file what was stored since the last look. With `at_once`, waits for nobody who has pinned a page.
+    fn merge(&mut self, change: &Change<'_>, at_once: bool) {
         let base: &Inode = &self.base;
-        let change = change_merging(base);
         let mut from = 0;
         while from < self.len {
             let pos = self.pos + from as u64;
@@ -93,9 +95,12 @@ impl Page {
             if self.page.differs(from, len) {
                 if let Some((part, index)) = base.part_of_page(page) {
                     // Where the file has become shorter, or has a hole now, the store was before that.
-                    if let Some(mut folio) =
-                        part.lock_page(index).filter(|folio| folio.is_uptodate())
-                    {
+                    let folio = if at_once {
+                        views::lock_page_at_once(part, index)
+                    } else {
+                        part.lock_page(index)
+                    };
+                    if let Some(mut folio) = folio.filter(|folio| folio.is_uptodate()) {
                         let change = change.of(part);
                         let settled = insist(|| change.settle(&mut folio, 1, Charge::Anyway));
                         let left = file::unsigned(base.size()).saturating_sub(pos);
@@ -134,7 +139,7 @@ impl WorkItem for LateStores {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        if this.merge(None) {
+        if this.merge_all() {
             let period = this.period.load(Relaxed);
             this.period.store((period * 2).min(PERIOD.1), Relaxed);
             this.start();
@@ -163,44 +168,72 @@ impl LateStores {
         let _ = workqueue::system_long().enqueue_delayed(self, delay);
     }
 
-    /// Takes over `page`, whose first `len` bytes are those of the file `base` from `pos` on. Waits for memory if it has to.
-    pub(super) fn add(self: &Arc<Self>, base: &Inode, pos: u64, len: usize, page: LatePage) {
-        let page = Page {
-            base: base.into(),
-            pos,
-            len: len.min(PAGE_SIZE),
-            page,
-            since: Instant::now(),
-        };
-        let mut page = Some(page);
-        let mut boxed = None;
+    /// Takes note of `folio`, which no page table maps, before it leaves the file `base` or a view of that: its first `len` bytes
+    /// are those of the file from `pos` on. Returns what it holds now; what comes later is merged once it has been unlocked.
+    ///
+    /// `ENOMEM`, and `EIO` for broken memory; then nothing has happened.
+    pub(super) fn add(
+        self: &Arc<Self>,
+        base: &Inode,
+        pos: u64,
+        len: usize,
+        folio: &LockedFolio,
+    ) -> Result<ARef<Folio>> {
+        let boxed = KBox::<Page>::new_uninit(GFP_KERNEL)?;
+        // Before the look: who finds that nothing is late has stored before that, or it was not he who did. And he who finds
+        // that something is waits for the list.
         base.snapshots().note_late(1);
-        let _ = insist(|| {
-            if boxed.is_none() {
-                boxed = Some(KBox::<Page>::new_uninit(GFP_KERNEL)?);
-            }
-            let mut pages = self.pages.lock();
-            pages.reserve(1, GFP_KERNEL)?;
-            if let (Some(boxed), Some(page)) = (boxed.take(), page.take()) {
-                pages.push(Some(boxed.write(page)), GFP_KERNEL)?;
-            }
-            Ok(())
+        let mut pages = self.pages.lock();
+        let added = LatePage::new(folio).and_then(|page| {
+            let seen = page.seen();
+            let page = Page {
+                base: base.into(),
+                pos,
+                len: len.min(PAGE_SIZE),
+                page,
+                since: Instant::now(),
+            };
+            pages.push(Some(boxed.write(page)), GFP_KERNEL)?;
+            Ok(seen)
         });
-        self.period.store(PERIOD.0, Relaxed);
-        self.clone().start();
+        drop(pages);
+        if added.is_err() {
+            base.snapshots().note_late(-1);
+        } else {
+            self.period.store(PERIOD.0, Relaxed);
+            self.clone().start();
+        }
+        added
     }
 
-    /// Looks at the pages of the file `only`, or at all. Returns whether there are more. May sleep; S must not be held.
-    fn merge(&self, only: Option<&Inode>) -> bool {
+    /// Looks at all pages. Returns whether there are more. May sleep.
+    fn merge_all(&self) -> bool {
+        let mut next = 0;
+        loop {
+            let found = {
+                let pages = self.pages.lock();
+                let mut rest = pages.iter().enumerate().skip(next);
+                rest.find_map(|(index, slot)| Some((index, slot.as_ref()?.base.clone())))
+            };
+            let Some((index, base)) = found else {
+                break;
+            };
+            self.merge(&change_merging(&base), &base, false);
+            next = index + 1;
+        }
+        !self.pages.lock().is_empty()
+    }
+
+    /// Looks at the pages of the file `base`, which `change` is the right to change. May sleep.
+    fn merge(&self, change: &Change<'_>, base: &Inode, at_once: bool) {
         let _merging = self.merging.lock();
         let mut next = 0;
         loop {
             let found = {
                 let mut pages = self.pages.lock();
                 let found = pages.iter_mut().enumerate().skip(next).find(|(_, slot)| {
-                    slot.as_ref().is_some_and(|page| {
-                        only.is_none_or(|only| core::ptr::eq::<Inode>(&*page.base, only))
-                    })
+                    slot.as_ref()
+                        .is_some_and(|page| core::ptr::eq::<Inode>(&*page.base, base))
                 });
                 found.and_then(|(index, slot)| Some((index, slot.take()?)))
             };
@@ -209,7 +242,7 @@ impl LateStores {
             };
             // Asked first: what is stored after that will be found the next time.
             let is_final = page.is_final();
-            page.merge();
+            page.merge(change, at_once);
             if is_final {
                 page.base.snapshots().note_late(-1);
             } else if let Some(slot) = self.pages.lock().get_mut(index) {
@@ -217,9 +250,7 @@ impl LateStores {
             }
             next = index + 1;
         }
-        let mut pages = self.pages.lock();
-        pages.retain(|slot| slot.is_some());
-        !pages.is_empty()
+        self.pages.lock().retain(|slot| slot.is_some());
     }
 
     /// Drops all pages, when nobody uses the superblock any more. May sleep.
@@ -238,5 +269,10 @@ impl LateStores {
 #[cold]
 #[inline(never)]
 pub(super) fn merge(base: &Inode) {
-    let _ = base.super_block().data().late.merge(Some(base));
+    merge_by(&change_merging(base), base, false);
+}
+
+/// As [`merge`], by who has the right to change the file. With `at_once`, he waits for nobody who has pinned a page.
+pub(super) fn merge_by(change: &Change<'_>, base: &Inode, at_once: bool) {
+    (base.super_block().data().late).merge(change, base, at_once);
 }

@@ -213,7 +213,7 @@ impl Snapshots {
 
     /// Counts `n` more pages, or less, that have left the file and may still be stored into.
     pub(super) fn note_late(&self, n: isize) {
-        self.late.add(n.cast_unsigned(), Relaxed);
+        self.late.fetch_add(n.cast_unsigned(), Full);
     }
 
     /// What the snapshots of `epoch` see of `page`, if it has changed.
@@ -293,9 +293,18 @@ pub(super) fn has_late(inode: &Inode) -> bool {
 
 /// As [`change`], for what changes because somebody stores late.
 pub(super) fn change_merging(inode: &Inode) -> Change<'_> {
+    let lock = inode.clock().lock.read();
+    Change {
+        _lock: Some(lock),
+        ..change_locked(inode)
+    }
+}
+
+/// As [`change`], with S held.
+#[inline]
+fn change_locked(inode: &Inode) -> Change<'_> {
     let base = inode.base();
     let clock = base.snapshots();
-    let lock = clock.lock.read();
     if !clock.modified.load(Relaxed) {
         clock.modified.store(true, Relaxed);
     }
@@ -305,7 +314,7 @@ pub(super) fn change_merging(inode: &Inode) -> Change<'_> {
         clock,
         viewed: base.has_extensions(),
         sparing: None,
-        _lock: Some(lock),
+        _lock: None,
     }
 }
 
@@ -847,7 +856,7 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
 
     let clock = inode.clock();
     merge_late(inode);
-    // Most of the work while writers need not wait for it. They may undo some.
+    // Most of the work while others need not wait for it. They may undo some.
     views::for_each_part(inode, pages, |part, range| {
         if part.mapping().any_writable() {
             Snapshots::protect(part, range, Protect::Ahead)?;
@@ -857,6 +866,30 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
     let lock = clock.lock.write_killable()?;
     let size = inode.size();
     let eof = size_in_pages(size).min(limit);
+    let end = pages.1.min(eof).max(pages.0);
+    let range = (pages.0, end);
+    let (mut writable, mut lent) = (false, false);
+    let _ = views::for_each_part(inode, range, |part, range| {
+        lent |= views::unmap_lent(part, range);
+        writable |= part.mapping().any_writable();
+        Ok(())
+    });
+    let protect = |how| {
+        views::for_each_part(inode, range, |part, range| {
+            Snapshots::protect(part, range, how)
+        })
+    };
+    if writable || lent {
+        protect(Protect::All)?;
+        views::for_each_part(inode, range, |part, range| {
+            views::take_back_all(part, range);
+            Ok(())
+        })?;
+    }
+    // What has been stored when nobody can begin to store any more.
+    if has_late(inode) {
+        late::merge_by(&change_locked(inode.base()), inode.base(), true);
+    }
     let mut epoch = clock.epoch.load(Relaxed);
     if clock.modified.load(Relaxed) {
         epoch = epoch.checked_add(1).ok_or(EOVERFLOW)?;
@@ -865,7 +898,6 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
         inode.stats().epochs.add(1);
     }
     inode.stats().snapshots.add(1);
-    let end = pages.1.min(eof).max(pages.0);
     let id = {
         let mut store = this.store.write();
         let id = store.insert(epoch, pages.0, end, account, slot);
@@ -884,31 +916,10 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
     }));
     let Ok(snapshot): Result<_, core::convert::Infallible> = snapshot;
     let snapshot = Arc::from(snapshot);
-    let (mut writable, mut lent) = (false, false);
-    let range = (pages.0, end);
-    let _ = views::for_each_part(inode, range, |part, range| {
-        lent |= views::unmap_lent(part, range);
-        writable |= part.mapping().any_writable();
-        Ok(())
-    });
     if writable || lent {
-        let protect = |how| {
-            views::for_each_part(inode, range, |part, range| {
-                Snapshots::protect(part, range, how)
-            })
-        };
-        let take_back = || {
-            views::for_each_part(inode, range, |part, range| {
-                views::take_back_all(part, range);
-                Ok(())
-            })
-        };
         // Copied are the pages only when nobody can begin to store any more. Else a mapping could show a store that began
         // when an earlier one, to a page that was copied already, had ended.
-        if let Err(err) = protect(Protect::All)
-            .and_then(|()| take_back())
-            .and_then(|()| protect(Protect::OrCopy(id.epoch)))
-        {
+        if let Err(err) = protect(Protect::OrCopy(id.epoch)) {
             // Pages may have been stamped for a snapshot that will not be.
             clock.modified.store(true, Relaxed);
             drop(lock);

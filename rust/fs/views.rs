@@ -45,8 +45,8 @@ use crate::vfs::{
     file::File,
     folio::{
         Folio,
-        LatePage,
         LockedFolio,
+        Replacement,
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
@@ -258,6 +258,13 @@ impl Inode {
     }
 }
 
+/// As [`Inode::lock_page`], and waits for nobody who has pinned a page.
+pub(super) fn lock_page_at_once(part: &Inode, index: usize) -> Option<LockedFolio> {
+    let folio = part.mapping().lock(index)?;
+    take_back_patiently(part, &folio, 0, None);
+    Some(folio)
+}
+
 /// Gets back what `folio` of `part`, a file or segment, has lent. Then it is uptodate, and nobody can change what it holds any
 /// more.
 #[inline]
@@ -320,16 +327,13 @@ fn take_back_slow(part: &Inode, folio: &LockedFolio, patience: u32, held: Option
             let is_held =
                 held.is_some_and(|(held, page)| core::ptr::eq(held, view) && page == piece.page);
             // Nobody maps the page any more, but who has it in his hands may store into it yet.
-            let late = if copy.has_other_users(1 + i32::from(is_held)) {
-                insist(|| LatePage::new(&copy))
+            let seen = if copy.has_other_users(1 + i32::from(is_held)) {
+                part_from_late(view, &mut copy)
             } else {
                 None
             };
-            match late {
-                Some(late) => {
-                    folio.copy_piece(piece.from, late.seen(), piece.at, piece.len);
-                    part_from_late(view, &mut copy, late);
-                }
+            match seen {
+                Some(seen) => folio.copy_piece(piece.from, &seen, piece.at, piece.len),
                 None => {
                     if !copy.is_hwpoison() {
                         folio.copy_piece(piece.from, &copy, piece.at, piece.len);
@@ -352,49 +356,60 @@ fn take_back_slow(part: &Inode, folio: &LockedFolio, patience: u32, held: Option
 }
 
 /// Takes the page `copy` out of `view`, since somebody may store into it that nobody hears of. If anything is lent to it yet,
-/// another one takes its place.
-fn part_from_late(view: &Inode, copy: &mut LockedFolio, late: LatePage) {
-    let start = (copy.index() as u64) << PAGE_SHIFT;
-    let len = file::unsigned(view.size()).saturating_sub(start);
-    let len = usize::try_from(len).unwrap_or(PAGE_SIZE);
+/// another one takes its place. Returns what it held; `None` for broken memory, and then nothing has happened.
+fn part_from_late(view: &Inode, copy: &mut LockedFolio) -> Option<ARef<Folio>> {
+    if !is_borrower(view, copy) {
+        let seen = insist(|| note_late(view, copy))?;
+        copy.set_stamp(0);
+        copy.cancel_dirty();
+        let _ = view.mapping().remove(copy);
+        return Some(seen);
+    }
+    let (new, seen) = insist(|| late_replacement(view, copy))?;
     let stamp = copy.stamp();
     copy.set_stamp(0);
-    let new = if is_borrower(view, copy) {
-        insist(|| late.replacement(copy))
-    } else {
-        None
-    };
-    match new {
-        Some(new) => {
-            copy.replace(new);
-            copy.set_stamp(stamp);
-            copy.mark_dirty();
+    copy.replace(new);
+    copy.set_stamp(stamp);
+    copy.mark_dirty();
+    Some(seen)
+}
+
+/// Notes that `folio` of `inode`, a file, segment or view, may be stored into when it has left that. Returns what it holds.
+fn note_late(inode: &Inode, folio: &LockedFolio) -> Result<ARef<Folio>> {
+    let base = inode.base();
+    let start = (folio.index() as u64) << PAGE_SHIFT;
+    let len = file::unsigned(inode.size()).saturating_sub(start);
+    let len = usize::try_from(len).unwrap_or(PAGE_SIZE);
+    (base.super_block().data().late).add(base, inode.origin() + start, len, folio)
+}
+
+/// As [`note_late`], and makes what can take its place there.
+fn late_replacement(inode: &Inode, folio: &LockedFolio) -> Result<(Replacement, ARef<Folio>)> {
+    // Once it is noted nothing may fail.
+    let mut seen = Err(ENOMEM);
+    let new = Folio::replacement_of(folio, |new| {
+        seen = note_late(inode, folio);
+        match &seen {
+            Ok(seen) => {
+                new.copy_piece(0, seen, 0, PAGE_SIZE);
+                PAGE_SIZE
+            }
+            Err(_) => 0,
         }
-        None => {
-            copy.cancel_dirty();
-            let _ = view.mapping().remove(copy);
-        }
-    }
-    let base = view.base();
-    (base.super_block().data().late).add(base, view.origin() + start, len, late);
+    })?;
+    Ok((new, seen?))
 }
 
 /// Puts another page in the place of `folio` of `part`, a file or segment, which nobody maps, since somebody may store into it
 /// that nobody hears of. `ENOMEM`, `EIO` for broken memory.
 fn replace_late(part: &Inode, folio: &mut LockedFolio) -> Result {
     clear_past(folio, part.size());
-    let late = LatePage::new(folio)?;
-    let new = late.replacement(folio)?;
-    let start = (folio.index() as u64) << PAGE_SHIFT;
-    let len = file::unsigned(part.size()).saturating_sub(start);
-    let len = usize::try_from(len).unwrap_or(PAGE_SIZE);
+    let (new, _) = late_replacement(part, folio)?;
     let stamp = folio.stamp();
     part.mapping().set_writable(folio, false);
     if folio.replace(new) {
         folio.set_stamp(stamp);
         folio.mark_dirty();
-        let base = part.base();
-        (base.super_block().data().late).add(base, part.origin() + start, len, late);
     }
     Ok(())
 }

@@ -277,16 +277,8 @@ impl LatePage {
     }
 
     /// What it held when it was last looked at.
-    pub(crate) fn seen(&self) -> &Folio {
-        &self.seen
-    }
-
-    /// Makes a page that can take the place of `folio`, which this is of, in the page cache, with what was seen of it. `ENOMEM`.
-    pub(crate) fn replacement(&self, folio: &LockedFolio) -> Result<Replacement> {
-        Folio::replacement_of(folio, |new| {
-            new.copy_piece(0, &self.seen, 0, PAGE_SIZE);
-            PAGE_SIZE
-        })
+    pub(crate) fn seen(&self) -> ARef<Folio> {
+        self.seen.clone()
     }
 
     /// Whether nobody else has it any more, so that it will not change. For a page that has left the page cache.

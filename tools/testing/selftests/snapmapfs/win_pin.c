@@ -425,6 +425,38 @@ TEST_F(pin, other_halves_of_words)
 	munmap(file, self->s.len);
 }
 
+/* The store ends about when the page is taken back: who looks at the file after that finds it. */
+static void *read_byte(void *arg)
+{
+	struct storer *s = arg;
+	char c;
+
+	s->failed = pread(s->id, &c, 1, s->at) != 1;
+	return NULL;
+}
+
+TEST_F(pin, ends_while_it_is_taken_back)
+{
+	struct storer s = { .id = self->s.fd, .at = self->at };
+	long end = now_ms() + stress_ms();
+	unsigned int gen;
+	pthread_t thread;
+
+	for (gen = 1; now_ms() < end; gen++) {
+		HOLD(self->map, 1, page_size);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, read_byte, &s));
+		/* It is waited for so long, and not longer. */
+		usleep(18000 + gen * 617 % 8000);
+		FEED(0, gen, self->at);
+		EXPECT_FILE(gen, self->at, page_size);
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		ASSERT_FALSE(s.failed);
+		EXPECT_FILE(gen, self->at, page_size);
+		close(self->h.uffd);
+		munmap(self->h.local, page_size);
+	}
+}
+
 /* The mapping and the file are gone before the store ends, then the mount. */
 struct there {
 	int fd;
