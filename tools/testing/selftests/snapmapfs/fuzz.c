@@ -8,7 +8,7 @@
  * threads at once.
  *
  *	fuzz [--calls N] [--seconds N] [--seed N] [--procs N] [--threads N]
- *	     [--program TEXT] [--covered FILE]
+ *	     [--program TEXT] [--covered FILE] [--mount OPTIONS]
  *
  * A program is a short row of calls; a call is the number of an operation and
  * a number that all its arguments follow from. New programs are made up, or are
@@ -49,6 +49,8 @@
 #include <sys/swap.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+
+#include "../../../../include/uapi/linux/snapmapfs.h"
 
 #define PROCS		16
 #define THREADS		4
@@ -102,7 +104,7 @@ static int pipes[2];
 static int dir_fd;
 static uint64_t seed = 1, want_calls = 60000, want_seconds;
 static int procs = 3, threads = 2, me;
-static const char *covered_file;
+static const char *covered_file, *mount_options;
 
 /* A thread of this process */
 static __thread struct slot *self;
@@ -868,6 +870,19 @@ static void op_ioctl(uint64_t *r)
 	S(ioctl, fd(r), command, one(r, 16) ? (void *)buf : place(r));
 }
 
+/* A window is one more file to do all this with. */
+static void op_window(uint64_t *r)
+{
+	struct snapmapfs_window w = {
+		.offset = one(r, 16) ? one(r, 160) * SNAPMAPFS_WINDOW_BLOCK : offset(r),
+		.length = one(r, 2) ? 0 : one(r, 16) ? one(r, 96) * SNAPMAPFS_WINDOW_BLOCK : length(r),
+		.flags = one(r, 64) ? 0 : draw(r),
+		.reserved = one(r, 64) ? 0 : draw(r),
+	};
+
+	keep(r, S(ioctl, fd(r), SNAPMAPFS_IOC_OPEN_WINDOW, one(r, 64) ? (void *)&w : place(r)));
+}
+
 static void op_fcntl(uint64_t *r)
 {
 	struct flock lock = {
@@ -1044,7 +1059,8 @@ static void options(uint64_t *r, char *text, size_t size)
 		"nr_inodes=10", "nr_inodes=1k", "nr_inodes=x", "nr_inodes=-1", "mode=0",
 		"mode=7777", "mode=10000", "mode=9", "mode=", "uid=0", "uid=-1", "uid=4294967295",
 		"uid=1000", "gid=0", "gid=x", "private=snapshot", "private=live", "private=",
-		"private", "huge=always", "mpol=bind:0", "noswap", "a", "a=b", "=", ",", "source=x",
+		"private", "huge=always", "mpol=bind:0", "segment=4k",
+		"segment=64k", "segment=5000", "noswap", "a", "a=b", "=", ",", "source=x",
 	};
 	int i = one(r, 4);
 
@@ -1083,7 +1099,9 @@ static void op_mount(uint64_t *r)
 		break;
 	default:
 		flags = some_of(r, mount_flags);
-		S(mount, "none", point, snap_fstype(), flags & 0x3ffffff & ~MS_BIND & ~MS_MOVE,
+		/* Of mandatory locks the kernel says that they are gone. */
+		flags &= 0x3ffffff & ~(MS_BIND | MS_MOVE | MS_MANDLOCK);
+		S(mount, "none", point, snap_fstype(), flags,
 		  one(r, 16) ? text : NULL + (one(r, 2) ? 0 : 1));
 		break;
 	}
@@ -1319,6 +1337,7 @@ static const struct {
 	{ "attributes", op_attributes, 4 },
 	{ "xattr", op_xattr, 8 },
 	{ "ioctl", op_ioctl, 4 },
+	{ "window", op_window, 6 },
 	{ "fcntl", op_fcntl, 4 },
 	{ "flock", op_flock, 2 },
 	{ "sync", op_sync, 3 },
@@ -1900,11 +1919,12 @@ int main(int argc, char **argv)
 		{ "calls", 1, NULL, 'c' }, { "seconds", 1, NULL, 't' }, { "seed", 1, NULL, 's' },
 		{ "procs", 1, NULL, 'p' }, { "threads", 1, NULL, 'n' },
 		{ "program", 1, NULL, 'r' }, { "covered", 1, NULL, 'o' },
+		{ "mount", 1, NULL, 'm' },
 		{ "nothing", 0, NULL, 'x' }, {},
 	};
 	struct sigaction fault = { .sa_handler = on_fault, .sa_flags = SA_NODEFER };
 	struct sigaction poke = { .sa_handler = on_poke };
-	char *program = NULL, point[128];
+	char *program = NULL, point[128], opts[256];
 	bool good;
 	int c, i, err;
 
@@ -1931,6 +1951,9 @@ int main(int argc, char **argv)
 			break;
 		case 'o':
 			covered_file = optarg;
+			break;
+		case 'm':
+			mount_options = optarg;
 			break;
 		case 'x':
 			return 0;
@@ -1960,7 +1983,9 @@ int main(int argc, char **argv)
 	sigaction(SIGBUS, &fault, NULL);
 	sigaction(SIGUSR1, &poke, NULL);
 	write_to("/proc/sys/fs/lease-break-time", "1");
-	err = snap_mount(base, "size=8m,nr_inodes=2000,mode=777");
+	snprintf(opts, sizeof(opts), "size=8m,nr_inodes=2000,mode=777%s%s",
+		 mount_options ? "," : "", mount_options ?: "");
+	err = snap_mount(base, opts);
 	if (err)
 		ksft_exit_fail_msg("mount: %s\n", strerror(-err));
 	snprintf(tmp, sizeof(tmp), "%s/fuzz.XXXXXX", env_or("TMPDIR", "/tmp"));
