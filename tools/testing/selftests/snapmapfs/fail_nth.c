@@ -74,6 +74,7 @@ static char long_name[300], long_target[4000], big_value[60000];
 
 /* What the next allocations are to do, and what came of it. */
 static bool armed, hit;
+static const sigset_t no_signals;
 
 static int fail_after(int n)
 {
@@ -104,6 +105,8 @@ static bool disarm(void)
 		while (fail_after(0))
 			;
 		armed = false;
+		/* fork() blocks all signals; what lets them in again may have failed. */
+		sigprocmask(SIG_SETMASK, &no_signals, NULL);
 	}
 	return hit;
 }
