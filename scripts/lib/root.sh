@@ -84,10 +84,11 @@ root_ready() {
 # add_packages PACKAGE...: install what no kernel is built with, so that the
 # kernels need not be built again for it.
 add_packages() {
-	local package missing=()
+	local package missing=() info=$root/var/lib/dpkg/info
 
 	for package; do
-		[[ -e $root/var/lib/dpkg/info/$package.list ]] || missing+=("$package")
+		# A library that may be there for several architectures has its own in the name.
+		[[ -e $info/$package.list ]] || compgen -G "$info/$package:*.list" >/dev/null || missing+=("$package")
 	done
 	((${#missing[@]})) || return 0
 	inside && die "${missing[*]} is missing in the build root"

@@ -379,6 +379,33 @@ fn retired_in_the_middle_of_a_refresh() {
     assert_eq!(store.claim(0, 0), Claim::By(b));
 }
 
+/// A snapshot that owns nothing is gone at once.
+#[test]
+fn retired_with_nothing() {
+    let (mut store, [a, b]) = large(1);
+    assert!(store.retire(b).is_some());
+    assert!(store.hull(b).is_none());
+    assert!(store.retire(a).is_none());
+    let (_, pages) = batches(|freed| store.drain(a, freed));
+    assert_eq!((pages, store.count()), (1, 0));
+}
+
+/// Pages that were taken out of a batch make room for others.
+#[test]
+fn pages_out_of_a_batch() {
+    let (mut store, [a, b]) = large(100);
+    store.retire(b);
+    store.retire(a);
+    let (mut freed, mut pages) = (Freed::new(), Vec::new());
+    while !store.drain(a, &mut freed) {
+        pages.extend(freed.take_pages());
+        assert_eq!(freed.len(), 0);
+    }
+    pages.extend(freed.take_pages());
+    pages.sort();
+    assert!(pages.into_iter().eq(0..100));
+}
+
 #[test]
 fn nodes_are_small() {
     // A node of the kernel's tree has three words of links besides.

@@ -41,6 +41,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -296,6 +297,19 @@ static inline bool fs_exists(const char *path)
 	struct stat st;
 
 	return !lstat(path, &st);
+}
+
+/* True when llistxattr() names the attribute. */
+static inline bool fs_listed(const char *path, const char *name)
+{
+	static char list[65536];
+	ssize_t n = llistxattr(path, list, sizeof(list));
+	char *p;
+
+	for (p = list; p < list + n; p += strlen(p) + 1)
+		if (!strcmp(p, name))
+			return true;
+	return false;
 }
 
 /* One load or store of a mapped byte, exactly where it is written. */

@@ -6,7 +6,6 @@
 
 #include <endian.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 
 #define ACCESS "system.posix_acl_access"
 #define DEFAULT "system.posix_acl_default"
@@ -90,18 +89,6 @@ static bool acl_none(const char *path, const char *name)
 	return getxattr(path, name, NULL, 0) == -1 && errno == ENODATA;
 }
 
-static bool listed(const char *path, const char *name)
-{
-	char list[512];
-	ssize_t n = listxattr(path, list, sizeof(list));
-	char *p;
-
-	for (p = list; p < list + n; p += strlen(p) + 1)
-		if (!strcmp(p, name))
-			return true;
-	return false;
-}
-
 FS_FIXTURE(acl)
 
 TEST_F(acl, minimal_is_the_mode)
@@ -114,7 +101,7 @@ TEST_F(acl, minimal_is_the_mode)
 	EXPECT_EQ(0640, fs_mode("f"));
 	/* Nothing beyond the mode: nothing to keep. */
 	EXPECT_TRUE(acl_none("f", ACCESS));
-	EXPECT_FALSE(listed("f", ACCESS));
+	EXPECT_FALSE(fs_listed("f", ACCESS));
 }
 
 TEST_F(acl, set_get_remove)
@@ -124,7 +111,7 @@ TEST_F(acl, set_get_remove)
 	ASSERT_EQ(0, fs_puts("f", "x"));
 	ASSERT_EQ(0, acl_set("f", ACCESS, &acl));
 	EXPECT_TRUE(acl_is("f", ACCESS, &acl));
-	EXPECT_TRUE(listed("f", ACCESS));
+	EXPECT_TRUE(fs_listed("f", ACCESS));
 	/* The group bits of the mode show the mask. */
 	EXPECT_EQ(0670, fs_mode("f"));
 	EXPECT_ERRNO(ERANGE, getxattr("f", ACCESS, &got, 10));
@@ -138,7 +125,7 @@ TEST_F(acl, set_get_remove)
 
 	ASSERT_EQ(0, removexattr("f", ACCESS));
 	EXPECT_TRUE(acl_none("f", ACCESS));
-	EXPECT_FALSE(listed("f", ACCESS));
+	EXPECT_FALSE(fs_listed("f", ACCESS));
 	/* The kernel does not fail a second removal. */
 	EXPECT_EQ(0, removexattr("f", ACCESS));
 

@@ -7,7 +7,6 @@
 
 #include <linux/capability.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 
 #ifndef XATTR_SIZE_MAX
 #define XATTR_SIZE_MAX 65536
@@ -26,19 +25,6 @@ static bool has(const char *path, const char *name, const char *value)
 	ssize_t n = lgetxattr(path, name, buf, sizeof(buf));
 
 	return n == (ssize_t)strlen(value) && !memcmp(buf, value, n);
-}
-
-/* True when listxattr() names it. */
-static bool listed(const char *path, const char *name)
-{
-	static char list[65536];
-	ssize_t n = llistxattr(path, list, sizeof(list));
-	char *p;
-
-	for (p = list; p < list + n; p += strlen(p) + 1)
-		if (!strcmp(p, name))
-			return true;
-	return false;
 }
 
 FS_FIXTURE(xattr)
@@ -62,7 +48,7 @@ TEST_F(xattr, set_get_remove)
 		EXPECT_ERRNO(ENODATA, removexattr("f", name));
 		ASSERT_EQ(0, put("f", name, "value")) TH_LOG("%s", name);
 		EXPECT_TRUE(has("f", name, "value"));
-		EXPECT_TRUE(listed("f", name));
+		EXPECT_TRUE(fs_listed("f", name));
 		EXPECT_EQ(5, fgetxattr(fd, name, buf, sizeof(buf)));
 		/* Replace by a longer, then a shorter one. */
 		ASSERT_EQ(0, fsetxattr(fd, name, "a longer value", 14, 0));
@@ -72,7 +58,7 @@ TEST_F(xattr, set_get_remove)
 	}
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		EXPECT_EQ(0, removexattr("f", names[i]));
-		EXPECT_FALSE(listed("f", names[i]));
+		EXPECT_FALSE(fs_listed("f", names[i]));
 		EXPECT_ERRNO(ENODATA, getxattr("f", names[i], buf, 1));
 		EXPECT_ERRNO(ENODATA, fremovexattr(fd, names[i]));
 	}
@@ -103,7 +89,7 @@ TEST_F(xattr, names)
 	memset(name + 5, 'n', 250);
 	EXPECT_EQ(0, put("f", name, "longest"));
 	EXPECT_TRUE(has("f", name, "longest"));
-	EXPECT_TRUE(listed("f", name));
+	EXPECT_TRUE(fs_listed("f", name));
 	name[255] = 'n';
 	EXPECT_ERRNO(ERANGE, put("f", name, "x"));
 	EXPECT_ERRNO(ERANGE, put("f", "", "x"));
@@ -149,7 +135,7 @@ TEST_F(xattr, sizes)
 	/* An empty value is a value. */
 	EXPECT_EQ(0, setxattr("f", "user.e", NULL, 0, 0));
 	EXPECT_EQ(0, getxattr("f", "user.e", b, 10));
-	EXPECT_TRUE(listed("f", "user.e"));
+	EXPECT_TRUE(fs_listed("f", "user.e"));
 	EXPECT_ERRNO(EFAULT, syscall(SYS_setxattr, "f", "user.v", 8, 5, 0));
 }
 
@@ -172,7 +158,7 @@ TEST_F(xattr, list)
 	EXPECT_EQ(want, listxattr("f", list, want));
 	for (i = 0; i < 100; i++) {
 		snprintf(name, sizeof(name), "user.name%02d", i);
-		EXPECT_TRUE(listed("f", name));
+		EXPECT_TRUE(fs_listed("f", name));
 		EXPECT_TRUE(has("f", name, name));
 		if (i % 2)
 			EXPECT_EQ(0, removexattr("f", name));
@@ -195,7 +181,7 @@ TEST_F(xattr, by_kind_of_inode)
 	EXPECT_ERRNO(EPERM, put("c", "user.a", "x"));
 	EXPECT_EQ(0, lsetxattr("l", "trusted.a", "link", 4, 0));
 	EXPECT_TRUE(has("l", "trusted.a", "link"));
-	EXPECT_TRUE(listed("l", "trusted.a"));
+	EXPECT_TRUE(fs_listed("l", "trusted.a"));
 	EXPECT_EQ(0, put("p", "trusted.a", "fifo"));
 	EXPECT_TRUE(has("p", "trusted.a", "fifo"));
 	/* Without l, it goes to the target. */
@@ -218,14 +204,14 @@ TEST_F(xattr, by_user)
 	ASSERT_EQ(0, fs_become(1000, 1000));
 
 	EXPECT_TRUE(has("f", "user.a", "1"));
-	EXPECT_TRUE(listed("f", "user.a"));
+	EXPECT_TRUE(fs_listed("f", "user.a"));
 	EXPECT_ERRNO(EACCES, put("f", "user.a", "x"));
 	EXPECT_ERRNO(EACCES, removexattr("f", "user.a"));
 	/* Trusted ones do not exist for them. */
 	EXPECT_ERRNO(ENODATA, getxattr("f", "trusted.a", buf, sizeof(buf)));
 	EXPECT_ERRNO(EPERM, put("f", "trusted.b", "x"));
 	EXPECT_ERRNO(EPERM, removexattr("f", "trusted.a"));
-	EXPECT_FALSE(listed("f", "trusted.a"));
+	EXPECT_FALSE(fs_listed("f", "trusted.a"));
 	EXPECT_TRUE(has("f", "security.a", "3"));
 	EXPECT_ERRNO(EPERM, put("f", "security.b", "x"));
 	/* Whoever may write a sticky directory does not own it. */

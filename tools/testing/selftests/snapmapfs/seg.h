@@ -12,37 +12,12 @@
 #define HALF	(6 * page_size)
 #define LEN	(2 * HALF)
 
-#define SEG_DIR	32
-
 struct seg {
 	struct snap s;
-	char dir[SEG_DIR];	/* of a mount of its own, else empty */
+	char dir[DIR_MAX];	/* of a mount of its own, else empty */
 	off_t start;		/* of what is written */
 	int win;		/* begins there, and goes on to the end of the file */
 };
-
-/* Mounts an instance with @options on @dir, for this process alone. */
-static inline int seg_mount(char *dir, const char *options)
-{
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		return -errno;
-	snprintf(dir, SEG_DIR, "/tmp/seg.XXXXXX");
-	if (!mkdtemp(dir))
-		return -errno;
-	if (mount("seg-test", dir, snap_fstype(), 0, options)) {
-		int err = -errno;
-
-		rmdir(dir);
-		return err;
-	}
-	return 0;
-}
-
-static inline void seg_umount(const char *dir)
-{
-	umount2(dir, MNT_DETACH);
-	rmdir(dir);
-}
 
 /* The largest file: on 32-bit machines so are the numbers of segments, with two bits to spare. */
 static inline off_t seg_max(const char *options)
@@ -73,7 +48,7 @@ static inline int seg_create(struct seg *s, const char *options, off_t border)
 	s->win = -1;
 	s->start = border - HALF;
 	if (options) {
-		err = seg_mount(s->dir, options);
+		err = snap_mount(s->dir, options);
 		if (err)
 			return err;
 	}
@@ -89,7 +64,7 @@ static inline void seg_destroy(struct seg *s)
 		close(s->win);
 	snap_destroy(&s->s);
 	if (s->dir[0])
-		seg_umount(s->dir);
+		snap_umount(s->dir);
 }
 
 /* As file_differs() and file_not_zero(). */

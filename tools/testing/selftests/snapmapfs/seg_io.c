@@ -399,10 +399,10 @@ TEST_F(io, windows)
 /* The end of what is written is the limit's, wherever that is. */
 TEST(full)
 {
-	char dir[SEG_DIR];
+	char dir[DIR_MAX];
 	struct seg s = { .start = 0 };
 
-	ASSERT_EQ(0, seg_mount(dir, "segment=16k,size=28k"));
+	ASSERT_EQ(0, snap_mount(dir, "segment=16k,size=28k"));
 	ASSERT_EQ(0, snap_create_in(&s.s, dir, 0));
 	ASSERT_EQ(28 * 1024, seg_write(&s, 0, 0, 8 * page_size));
 	ASSERT_EQ(28 * 1024, file_size(s.s.fd));
@@ -419,16 +419,16 @@ TEST(full)
 	ASSERT_EQ(7, pages_used(dir));
 	snap_destroy(&s.s);
 	ASSERT_EQ(0, pages_used(dir));
-	seg_umount(dir);
+	snap_umount(dir);
 }
 
 /* Each segment takes an inode, and a file without is still a file. */
 TEST(inodes)
 {
-	char dir[SEG_DIR];
+	char dir[DIR_MAX];
 	struct seg s = { .start = 0 };
 
-	ASSERT_EQ(0, seg_mount(dir, "segment=16k,nr_inodes=4"));
+	ASSERT_EQ(0, snap_mount(dir, "segment=16k,nr_inodes=4"));
 	ASSERT_EQ(0, snap_create_in(&s.s, dir, 0));
 	ASSERT_EQ(48 * 1024, seg_write(&s, 0, 0, 20 * page_size));
 	ASSERT_EQ(48 * 1024, file_size(s.s.fd));
@@ -442,13 +442,13 @@ TEST(inodes)
 	ASSERT_EQ(0, snap_create_in(&s.s, dir, 0));
 	ASSERT_EQ(1, pwrite(s.s.fd, "x", 1, 40 * 1024));
 	snap_destroy(&s.s);
-	seg_umount(dir);
+	snap_umount(dir);
 }
 
 /* Up to the last byte that a file can have. */
 FIXTURE(last)
 {
-	char dir[SEG_DIR];
+	char dir[DIR_MAX];
 	struct snap s;
 };
 
@@ -469,7 +469,7 @@ FIXTURE_VARIANT_ADD(last, of_any)
 
 FIXTURE_SETUP(last)
 {
-	ASSERT_EQ(0, seg_mount(self->dir, variant->options));
+	ASSERT_EQ(0, snap_mount(self->dir, variant->options));
 	ASSERT_EQ(0, snap_create_in(&self->s, self->dir, 0));
 	if (seg_max(variant->options) != INT64_MAX)
 		SKIP(return, "the numbers of such segments have 32 bits");
@@ -478,7 +478,7 @@ FIXTURE_SETUP(last)
 FIXTURE_TEARDOWN(last)
 {
 	snap_destroy(&self->s);
-	seg_umount(self->dir);
+	snap_umount(self->dir);
 }
 
 TEST_F(last, byte)

@@ -275,11 +275,10 @@ TEST_F(library, overwritten_under_a_child)
  */
 FIXTURE(libc)
 {
-	char interp[PATH_MAX];
-	char program[PATH_MAX];
-	char libc[PATH_MAX];	/* the system's */
 	char dir[PATH_MAX / 2];	/* here, */
-	char copy[PATH_MAX];	/* and here is the copy */
+	char copy[PATH_MAX];	/* and here is the copy of the system's libc */
+	int in;			/* what is written there the program reads */
+	pid_t pid;
 };
 
 /* The interpreter that a program of our own kind asks for. */
@@ -327,35 +326,6 @@ static bool find_libc(const char *interp, const char *program,
 	if (f)
 		pclose(f);
 	return found;
-}
-
-FIXTURE_SETUP(libc)
-{
-	/* Programs that read their standard input and end with it. */
-	static const char * const programs[] = {
-		"/bin/cat", "/usr/bin/xfs_io", "/usr/bin/debugfs",
-	};
-	int i;
-
-	for (i = 0; i < (int)ARRAY_SIZE(programs); i++) {
-		snprintf(self->program, PATH_MAX, "%s", programs[i]);
-		if (find_interp(self->program, self->interp) &&
-		    find_libc(self->interp, self->program, self->libc))
-			break;
-		self->program[0] = '\0';
-	}
-	snprintf(self->dir, sizeof(self->dir), "%.1000s/lib.%d", snap_dir(),
-		 getpid());
-	snprintf(self->copy, PATH_MAX, "%s/libc.so.6", self->dir);
-	ASSERT_EQ(0, mkdir(self->dir, 0755));
-	if (self->program[0])
-		ASSERT_EQ(0, copy(self->libc, self->copy));
-}
-
-FIXTURE_TEARDOWN(libc)
-{
-	unlink(self->copy);
-	rmdir(self->dir);
 }
 
 /* The program, with a pipe for its input and our libc. */
@@ -417,57 +387,68 @@ static bool wait_for_input(pid_t pid, const char *file)
 	return asleep == 5;
 }
 
+FIXTURE_SETUP(libc)
+{
+	/* Programs that read their standard input and end with it. */
+	static const char * const programs[] = {
+		"/bin/cat", "/usr/bin/xfs_io", "/usr/bin/debugfs",
+	};
+	char interp[PATH_MAX], libc[PATH_MAX];
+	int i, p[2];
+
+	for (i = 0; i < (int)ARRAY_SIZE(programs); i++)
+		if (find_interp(programs[i], interp) &&
+		    find_libc(interp, programs[i], libc))
+			break;
+	if (i == (int)ARRAY_SIZE(programs))
+		SKIP(return, "no program that loads libc and reads its input");
+	snprintf(self->dir, sizeof(self->dir), "%.1000s/lib.%d", snap_dir(),
+		 getpid());
+	snprintf(self->copy, PATH_MAX, "%s/libc.so.6", self->dir);
+	ASSERT_EQ(0, mkdir(self->dir, 0755));
+	ASSERT_EQ(0, copy(libc, self->copy));
+	ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
+	self->in = p[1];
+	self->pid = run_with(interp, self->dir, programs[i], p[0]);
+	ASSERT_TRUE(wait_for_input(self->pid, self->copy));
+}
+
+FIXTURE_TEARDOWN(libc)
+{
+	unlink(self->copy);
+	rmdir(self->dir);
+}
+
+static void let_end(struct __test_metadata *_metadata, pid_t pid, int in)
+{
+	ASSERT_EQ(5, write(in, "quit\n", 5));
+	ASSERT_EQ(0, close(in));
+	ASSERT_EQ(0, reap(pid));
+}
+
 TEST_F(libc, loads_from_here)
 {
-	int p[2];
-	pid_t pid;
-
-	if (!self->program[0])
-		SKIP(return, "no program that loads libc and reads its input");
-	ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
-	pid = run_with(self->interp, self->dir, self->program, p[0]);
-	ASSERT_TRUE(wait_for_input(pid, self->copy));
-	ASSERT_EQ(5, write(p[1], "quit\n", 5));
-	ASSERT_EQ(0, close(p[1]));
-	ASSERT_EQ(0, reap(pid));
+	let_end(_metadata, self->pid, self->in);
 }
 
 TEST_F(libc, overwritten_in_place)
 {
 	struct stat st;
 	char *zeros;
-	int p[2], fd;
-	pid_t pid;
+	int fd;
 
-	if (!self->program[0])
-		SKIP(return, "no program that loads libc and reads its input");
-	ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
-	pid = run_with(self->interp, self->dir, self->program, p[0]);
-	ASSERT_TRUE(wait_for_input(pid, self->copy));
 	fd = open(self->copy, O_WRONLY);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, fstat(fd, &st));
 	zeros = calloc(1, st.st_size);
 	ASSERT_EQ(st.st_size, write(fd, zeros, st.st_size));
-	ASSERT_EQ(5, write(p[1], "quit\n", 5));
-	ASSERT_EQ(0, close(p[1]));
-	ASSERT_EQ(0, reap(pid));
+	let_end(_metadata, self->pid, self->in);
 }
 
 TEST_F(libc, truncated_in_place)
 {
-	int p[2];
-	pid_t pid;
-
-	if (!self->program[0])
-		SKIP(return, "no program that loads libc and reads its input");
-	ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
-	pid = run_with(self->interp, self->dir, self->program, p[0]);
-	ASSERT_TRUE(wait_for_input(pid, self->copy));
 	ASSERT_EQ(0, truncate(self->copy, 0));
-	ASSERT_EQ(5, write(p[1], "quit\n", 5));
-	ASSERT_EQ(0, close(p[1]));
-	ASSERT_EQ(0, reap(pid));
+	let_end(_metadata, self->pid, self->in);
 }
 
 TEST_HARNESS_MAIN

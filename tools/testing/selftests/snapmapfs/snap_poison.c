@@ -10,7 +10,7 @@
 
 FIXTURE(poison)
 {
-	char dir[SEG_DIR];
+	char dir[DIR_MAX];
 	int fd, win;
 	char *live;
 };
@@ -34,11 +34,11 @@ FIXTURE_VARIANT_ADD(poison, of_segments) { .options = "segment=4k", .copy = true
 
 FIXTURE_SETUP(poison)
 {
-	char path[DIR_MAX];
+	char path[2 * DIR_MAX];
 
-	snprintf(self->dir, sizeof(self->dir), "%.*s", SEG_DIR - 1, snap_dir());
+	snprintf(self->dir, sizeof(self->dir), "%.*s", DIR_MAX - 1, snap_dir());
 	if (variant->options)
-		ASSERT_EQ(0, seg_mount(self->dir, variant->options));
+		ASSERT_EQ(0, snap_mount(self->dir, variant->options));
 	snprintf(path, sizeof(path), "%s/poison.%d", self->dir, getpid());
 	self->fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
 	ASSERT_LE(0, self->fd);
@@ -56,7 +56,7 @@ FIXTURE_TEARDOWN(poison)
 	close(self->fd);
 	munmap(self->live, SIZE);
 	if (variant->options)
-		seg_umount(self->dir);
+		snap_umount(self->dir);
 }
 
 /* Breaks a page in the memory of a process that may be killed for it. 0, or 1 if that cannot be done. */
