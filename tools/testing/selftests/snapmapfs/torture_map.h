@@ -268,7 +268,7 @@ static int fetch(struct worker *w, const char *from, uint64_t *words)
 	}
 	looked.err = errno;
 	/* Calls fail for want of memory, too. A load does not. */
-	if (looked.way > 2 || (got != PAGE && all->tight))
+	if (looked.way > 2 || (got != PAGE && options.cgroup))
 		got = copy_words(words, (const uint64_t *)from, WORDS) * 8;
 	return got == PAGE ? THERE : BUS;
 }
