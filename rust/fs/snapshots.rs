@@ -271,6 +271,7 @@ pub(crate) struct Change<'a> {
 }
 
 /// Begins to change the data of `inode`, a file or a segment. May sleep.
+#[inline(always)]
 pub(crate) fn change(inode: &Inode) -> Change<'_> {
     merge_late(inode);
     change_merging(inode)
@@ -292,17 +293,15 @@ pub(super) fn has_late(inode: &Inode) -> bool {
 }
 
 /// As [`change`], for what changes because somebody stores late.
+#[inline]
 pub(super) fn change_merging(inode: &Inode) -> Change<'_> {
     let lock = inode.clock().lock.read();
-    Change {
-        _lock: Some(lock),
-        ..change_locked(inode)
-    }
+    change_with(inode, Some(lock))
 }
 
-/// As [`change`], with S held.
-#[inline]
-fn change_locked(inode: &Inode) -> Change<'_> {
+/// As [`change`], with S held, by `lock` or by the caller.
+#[inline(always)]
+fn change_with<'a>(inode: &'a Inode, lock: Option<RwSemReadGuard<'a>>) -> Change<'a> {
     let base = inode.base();
     let clock = base.snapshots();
     if !clock.modified.load(Relaxed) {
@@ -314,7 +313,7 @@ fn change_locked(inode: &Inode) -> Change<'_> {
         clock,
         viewed: base.has_extensions(),
         sparing: None,
-        _lock: None,
+        _lock: lock,
     }
 }
 
@@ -888,7 +887,7 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
     }
     // What has been stored when nobody can begin to store any more.
     if has_late(inode) {
-        late::merge_by(&change_locked(inode.base()), inode.base(), true);
+        late::merge_by(&change_with(inode.base(), None), inode.base(), true);
     }
     let mut epoch = clock.epoch.load(Relaxed);
     if clock.modified.load(Relaxed) {
