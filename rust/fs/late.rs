@@ -9,7 +9,7 @@
 //!
 //! # Lock order
 //!
-//! [`LateStores::merging`] is taken after S, and before the locks that come after that; see [`super::snapshots`].
+//! [`LateStores::sweeping`], before S; S; `merging` of the file, before the locks that come after S, see [`super::snapshots`].
 //! [`LateStores::pages`] is a leaf.
 
 use super::{
@@ -84,8 +84,8 @@ impl Page {
             || (!self.page.maybe_pinned() && self.since.elapsed().as_millis() > MAX_REFERENCE)
     }
 
-    /// Brings the file what was stored since the last look. With `at_once`, waits for nobody who has pinned a page.
-    fn merge(&mut self, change: &Change<'_>, at_once: bool) {
+    /// Brings the file what was stored since the last look. Waits `patience` ms at most for who has pinned a page.
+    fn merge(&mut self, change: &Change<'_>, patience: u32) {
         let base: &Inode = &self.base;
         let mut from = 0;
         while from < self.len {
@@ -95,11 +95,7 @@ impl Page {
             if self.page.differs(from, len) {
                 if let Some((part, index)) = base.part_of_page(page) {
                     // Where the file has become shorter, or has a hole now, the store was before that.
-                    let folio = if at_once {
-                        views::lock_page_at_once(part, index)
-                    } else {
-                        part.lock_page(index)
-                    };
+                    let folio = part.lock_page_within(index, patience);
                     if let Some(mut folio) = folio.filter(|folio| folio.is_uptodate()) {
                         let change = change.of(part);
                         let settled = insist(|| change.settle(&mut folio, 1, Charge::Anyway));
@@ -116,15 +112,22 @@ impl Page {
     }
 }
 
+/// What [`LateStores`] keeps.
+struct Pages {
+    /// One that is being looked at is not there.
+    slots: KVec<Option<KBox<Page>>>,
+    /// How many are looking, for whom each page stays in its slot.
+    looking: usize,
+}
+
 /// The pages that have left the files of a superblock while somebody may have been storing into them.
 #[pin_data]
 pub(crate) struct LateStores {
-    /// Held while pages are looked at.
+    /// Held while the pages of all files are looked at.
     #[pin]
-    merging: Mutex<()>,
-    /// The pages; one that is being looked at is not there.
+    sweeping: Mutex<()>,
     #[pin]
-    pages: Mutex<KVec<Option<KBox<Page>>>>,
+    pages: Mutex<Pages>,
     /// The milliseconds to the next look.
     period: Atomic<Msecs>,
     #[pin]
@@ -139,7 +142,7 @@ impl WorkItem for LateStores {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        if this.merge_all() {
+        if this.sweep() {
             let period = this.period.load(Relaxed);
             this.period.store((period * 2).min(PERIOD.1), Relaxed);
             this.start();
@@ -152,8 +155,8 @@ impl LateStores {
     pub(super) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
-                merging <- new_mutex!((), "LateStores::merging"),
-                pages <- new_mutex!(KVec::new(), "LateStores::pages"),
+                sweeping <- new_mutex!((), "LateStores::sweeping"),
+                pages <- new_mutex!(Pages { slots: KVec::new(), looking: 0 }, "LateStores::pages"),
                 period: Atomic::new(PERIOD.0),
                 work <- new_delayed_work!("LateStores::work"),
             }),
@@ -193,7 +196,7 @@ impl LateStores {
                 page,
                 since: Instant::now(),
             };
-            pages.push(Some(boxed.write(page)), GFP_KERNEL)?;
+            pages.slots.push(Some(boxed.write(page)), GFP_KERNEL)?;
             Ok(seen)
         });
         drop(pages);
@@ -206,59 +209,86 @@ impl LateStores {
         added
     }
 
-    /// Looks at all pages. Returns whether there are more. May sleep.
-    fn merge_all(&self) -> bool {
-        let mut next = 0;
-        loop {
-            let found = {
-                let pages = self.pages.lock();
-                let mut rest = pages.iter().enumerate().skip(next);
-                rest.find_map(|(index, slot)| Some((index, slot.as_ref()?.base.clone())))
-            };
-            let Some((index, base)) = found else {
-                break;
-            };
-            self.merge(&change_merging(&base), &base, false);
-            next = index + 1;
+    /// Keeps the pages in their slots while `f` looks at them. Returns whether there are any then.
+    fn look(&self, f: impl FnOnce()) -> bool {
+        self.pages.lock().looking += 1;
+        f();
+        let mut pages = self.pages.lock();
+        pages.looking -= 1;
+        if pages.looking == 0 {
+            pages.slots.retain(|slot| slot.is_some());
         }
-        !self.pages.lock().is_empty()
+        !pages.slots.is_empty()
+    }
+
+    /// Looks at all pages. Returns whether there are any yet. May sleep.
+    fn sweep(&self) -> bool {
+        let _sweeping = self.sweeping.lock();
+        self.look(|| {
+            let mut next = 0;
+            loop {
+                let found = {
+                    let pages = self.pages.lock();
+                    let mut rest = pages.slots.iter().enumerate().skip(next);
+                    rest.find_map(|(index, slot)| Some((index, slot.as_ref()?.base.clone())))
+                };
+                let Some((index, base)) = found else {
+                    break;
+                };
+                let change = change_merging(&base);
+                let _merging = base.snapshots().merging();
+                self.merge_slot(index, &change, views::PATIENCE);
+                next = index + 1;
+            }
+        })
     }
 
     /// Looks at the pages of the file `base`, which `change` is the right to change. May sleep.
-    fn merge(&self, change: &Change<'_>, base: &Inode, at_once: bool) {
-        let _merging = self.merging.lock();
-        let mut next = 0;
-        loop {
-            let found = {
-                let mut pages = self.pages.lock();
-                let found = pages.iter_mut().enumerate().skip(next).find(|(_, slot)| {
-                    slot.as_ref()
-                        .is_some_and(|page| core::ptr::eq::<Inode>(&*page.base, base))
-                });
-                found.and_then(|(index, slot)| Some((index, slot.take()?)))
-            };
-            let Some((index, mut page)) = found else {
-                break;
-            };
-            // Asked first: what is stored after that will be found the next time.
-            let is_final = page.is_final();
-            page.merge(change, at_once);
-            if is_final {
-                page.base.snapshots().note_late(-1);
-            } else if let Some(slot) = self.pages.lock().get_mut(index) {
-                *slot = Some(page);
+    fn merge(&self, change: &Change<'_>, base: &Inode, patience: u32) {
+        let _merging = base.snapshots().merging();
+        self.look(|| {
+            let mut next = 0;
+            loop {
+                let found = {
+                    let pages = self.pages.lock();
+                    let mut rest = pages.slots.iter().enumerate().skip(next);
+                    rest.find_map(|(index, slot)| {
+                        let page = slot.as_ref()?;
+                        core::ptr::eq::<Inode>(&*page.base, base).then_some(index)
+                    })
+                };
+                let Some(index) = found else {
+                    break;
+                };
+                self.merge_slot(index, change, patience);
+                next = index + 1;
             }
-            next = index + 1;
+        });
+    }
+
+    /// Looks at the page in a slot, if it is there yet, of a file that `change` is the right to change and whose pages nobody
+    /// else looks at. May sleep.
+    fn merge_slot(&self, index: usize, change: &Change<'_>, patience: u32) {
+        let take = |pages: &mut Pages| pages.slots.get_mut(index)?.take();
+        let Some(mut page) = take(&mut self.pages.lock()) else {
+            return;
+        };
+        // Asked first: what is stored after that will be found the next time.
+        let is_final = page.is_final();
+        page.merge(change, patience);
+        if is_final {
+            page.base.snapshots().note_late(-1);
+        } else if let Some(slot) = self.pages.lock().slots.get_mut(index) {
+            *slot = Some(page);
         }
-        self.pages.lock().retain(|slot| slot.is_some());
     }
 
     /// Drops all pages, when nobody uses the superblock any more. May sleep.
     pub(super) fn close(self: &Arc<Self>) {
         {
-            let _merging = self.merging.lock();
-            let pages = core::mem::take(&mut *self.pages.lock());
-            drop(pages);
+            let _sweeping = self.sweeping.lock();
+            let slots = core::mem::take(&mut self.pages.lock().slots);
+            drop(slots);
         }
         // One that was under way may have queued itself again.
         while work::flush_delayed(self) {}
@@ -269,10 +299,10 @@ impl LateStores {
 #[cold]
 #[inline(never)]
 pub(super) fn merge(base: &Inode) {
-    merge_by(&change_merging(base), base, false);
+    merge_by(&change_merging(base), base, views::PATIENCE);
 }
 
-/// As [`merge`], by who has the right to change the file. With `at_once`, he waits for nobody who has pinned a page.
-pub(super) fn merge_by(change: &Change<'_>, base: &Inode, at_once: bool) {
-    (base.super_block().data().late).merge(change, base, at_once);
+/// As [`merge`], by who has the right to change the file, and waits `patience` ms at most for who has pinned a page.
+pub(super) fn merge_by(change: &Change<'_>, base: &Inode, patience: u32) {
+    (base.super_block().data().late).merge(change, base, patience);
 }

@@ -7,7 +7,7 @@
 //! 1. `inode->i_rwsem`
 //! 2. `mm->mmap_lock`, or the lock of a mapping
 //! 3. `mapping->invalidate_lock`
-//! 4. [`Snapshots::lock`], called S
+//! 4. [`Snapshots::lock`], called S; then [`Snapshots::merging`], see [`super::late`]
 //! 5. the folio lock
 //! 6. [`Snapshots::refreshing`]
 //! 7. `mapping->i_mmap_rwsem`
@@ -89,6 +89,7 @@ use kernel::{
         },
         Arc,
         Mutex,
+        MutexGuard,
         UniqueArc, //
     },
     types::ScopeGuard,
@@ -114,6 +115,9 @@ pub(crate) struct Snapshots {
     versions: Atomic<usize>,
     /// How many pages that have left the file may still be stored into; see [`super::late`].
     late: Atomic<usize>,
+    /// Held while those pages are looked at.
+    #[pin]
+    merging: Mutex<()>,
     /// Whether the live file was ever mapped in a way that [`AddressSpace::is_writably_mapped`] does not see: through a
     /// descriptor that is only read, or privately with `private=live`.
     live_readers: Atomic<bool>,
@@ -193,6 +197,7 @@ impl Snapshots {
             newest: Atomic::new(0),
             versions: Atomic::new(0),
             late: Atomic::new(0),
+            merging <- new_mutex!((), "Snapshots::merging"),
             live_readers: Atomic::new(false),
             filing: Atomic::new(0),
             refreshing <- new_mutex!((), "Snapshots::refreshing"),
@@ -214,6 +219,11 @@ impl Snapshots {
     /// Counts `n` more pages, or less, that have left the file and may still be stored into.
     pub(super) fn note_late(&self, n: isize) {
         self.late.fetch_add(n.cast_unsigned(), Full);
+    }
+
+    /// Lets nobody else look at the pages that have left the file and may still be stored into. S must be held. May sleep.
+    pub(super) fn merging(&self) -> MutexGuard<'_, ()> {
+        self.merging.lock()
     }
 
     /// What the snapshots of `epoch` see of `page`, if it has changed.
@@ -887,7 +897,7 @@ pub(crate) fn take(inode: &Inode, pages: (usize, usize), limit: usize) -> Result
     }
     // What has been stored when nobody can begin to store any more.
     if has_late(inode) {
-        late::merge_by(&change_with(inode.base(), None), inode.base(), true);
+        late::merge_by(&change_with(inode.base(), None), inode.base(), 0);
     }
     let mut epoch = clock.epoch.load(Relaxed);
     if clock.modified.load(Relaxed) {

@@ -237,8 +237,14 @@ impl Inode {
     /// The page `index` of a file or segment, locked and with all that it has lent, if there is one. May sleep.
     #[inline]
     pub(super) fn lock_page(&self, index: usize) -> Option<LockedFolio> {
+        self.lock_page_within(index, PATIENCE)
+    }
+
+    /// As [`Inode::lock_page`], and waits `patience` ms at most for who has pinned a page.
+    #[inline]
+    pub(super) fn lock_page_within(&self, index: usize, patience: u32) -> Option<LockedFolio> {
         let folio = self.mapping().lock(index)?;
-        take_back(self, &folio);
+        take_back_patiently(self, &folio, patience, None);
         Some(folio)
     }
 
@@ -256,13 +262,6 @@ impl Inode {
     fn is_lent(&self, index: usize) -> bool {
         self.has_views() && self.mapping().is_marked(index, LENT)
     }
-}
-
-/// As [`Inode::lock_page`], and waits for nobody who has pinned a page.
-pub(super) fn lock_page_at_once(part: &Inode, index: usize) -> Option<LockedFolio> {
-    let folio = part.mapping().lock(index)?;
-    take_back_patiently(part, &folio, 0, None);
-    Some(folio)
 }
 
 /// Gets back what `folio` of `part`, a file or segment, has lent. Then it is uptodate, and nobody can change what it holds any
@@ -287,7 +286,7 @@ fn take_back_patiently(
 
 /// How many milliseconds are waited for those who have pinned a page that is to show up elsewhere. Not longer, for they may be
 /// waiting for a page that who waits has pinned: `pin_user_pages()` keeps those that it has while a fault brings the next.
-const PATIENCE: u32 = 20;
+pub(super) const PATIENCE: u32 = 20;
 
 /// The page `page` of `view`, locked and unmapped. Who has pinned it may be storing into it: waits for him, but not longer than
 /// `patience`. May sleep.
