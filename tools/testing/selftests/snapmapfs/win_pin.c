@@ -457,6 +457,46 @@ TEST_F(pin, ends_while_it_is_taken_back)
 	}
 }
 
+/* What is late in one file is neither another one's nor lost when that is done with. */
+TEST_F(pin, of_two_files)
+{
+	int i, fd, gen, last = PAGES - 1;
+	struct held h;
+	struct snap s;
+	char *map;
+
+	ASSERT_EQ(0, snap_create(&s, self->s.len));
+	fd = window(s.fd, self->at, 0);
+	ASSERT_LE(0, fd);
+	map = map_shared(fd, 0, LEN);
+	ASSERT_TRUE(mapped(map));
+	close(fd);
+	for (gen = 1; gen <= 3; gen++) {
+		HOLD(self->map, PAGES, page_size);
+		ASSERT_EQ(0, held_start(&h, map, PAGES, page_size, false));
+		EXPECT_FILE(gen - 1, self->at, LEN);
+		ASSERT_EQ(SAME, file_differs(s.fd, 2 * gen - 2, self->at, LEN));
+		for (i = 0; i < last; i++)
+			FEED(i, gen, self->at);
+		for (i = 0; i < PAGES; i++) {
+			ASSERT_TRUE(held_feed(&h, i, 2 * gen, self->at + i * page_size));
+			ASSERT_EQ(SAME, file_differs(s.fd, 2 * gen, self->at,
+						     (i + 1) * page_size));
+		}
+		EXPECT_FILE(gen, self->at, last * page_size);
+		EXPECT_FILE(gen - 1, self->at + last * page_size, page_size);
+		FEED(last, gen, self->at);
+		EXPECT_FILE(gen, self->at, LEN);
+		ASSERT_EQ(SAME, file_differs(s.fd, 2 * gen, self->at, LEN));
+		close(self->h.uffd);
+		munmap(self->h.local, LEN);
+		close(h.uffd);
+		munmap(h.local, LEN);
+	}
+	munmap(map, LEN);
+	snap_destroy(&s);
+}
+
 /* The mapping and the file are gone before the store ends, then the mount. */
 struct there {
 	int fd;
