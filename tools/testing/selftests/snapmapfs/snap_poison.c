@@ -12,6 +12,7 @@ FIXTURE(poison)
 {
 	char dir[DIR_MAX];
 	int fd, win;
+	ssize_t len;	/* what the window has of the file, in whole pages */
 	char *live;
 };
 
@@ -46,6 +47,7 @@ FIXTURE_SETUP(poison)
 	ASSERT_EQ(SIZE, write_gen(self->fd, 1, 0, SIZE));
 	self->win = window(self->fd, variant->shift, 0);
 	ASSERT_LE(0, self->win);
+	self->len = SIZE - (variant->shift ? page_size : 0);
 	self->live = map_shared(self->fd, 0, SIZE);
 	ASSERT_TRUE(mapped(self->live));
 }
@@ -77,7 +79,7 @@ static int break_page(char *p)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* What another process finds at @p: its byte, or BUS; it may never come back. */
+/* 0 if another process finds a page at @p, or BUS; it may never come back. */
 static ssize_t look_at(const char *p)
 {
 	long end = now_ms() + 20000;
@@ -98,50 +100,46 @@ static ssize_t look_at(const char *p)
 	return WEXITSTATUS(status) ? BUS : 0;
 }
 
+/* Breaks the page, or skips the test. */
+#define BREAK(self) do { \
+	int err = break_page((self)->live + BAD * page_size); \
+	if (err == 1) \
+		SKIP(return, "memory cannot be made to fail"); \
+	ASSERT_EQ(0, err); \
+} while (0)
+
+/* Of the mapping @map what had a part of the page is gone, and nothing else is. */
+#define EXPECT_BAD(map) do { \
+	ssize_t i; \
+	for (i = 0; i < self->len; i += page_size) \
+		ASSERT_EQ(IS_BAD(i / page_size) ? BUS : 0, look_at((map) + i)) \
+			TH_LOG("page %zd", i / page_size); \
+} while (0)
+
 TEST_F(poison, private_mapping)
 {
-	ssize_t len = SIZE - (variant->shift ? page_size : 0), i;
-	char *map = map_private(self->win, 0, len);
-	int err;
+	char *map = map_private(self->win, 0, self->len);
 
 	ASSERT_TRUE(mapped(map));
-	err = break_page(self->live + BAD * page_size);
-	if (err == 1)
-		SKIP(return, "memory cannot be made to fail");
-	ASSERT_EQ(0, err);
-	for (i = 0; i < len; i += page_size) {
-		ASSERT_EQ(IS_BAD(i / page_size) ? BUS : 0, look_at(map + i))
-			TH_LOG("page %zd", i / page_size);
-	}
+	BREAK(self);
+	EXPECT_BAD(map);
 }
 
 TEST_F(poison, live_mapping)
 {
-	ssize_t len = SIZE - (variant->shift ? page_size : 0), i;
-	char *map = map_shared(self->win, 0, len);
-	int err;
+	char *map = map_shared(self->win, 0, self->len);
 
 	ASSERT_TRUE(mapped(map));
-	err = break_page(self->live + BAD * page_size);
-	if (err == 1)
-		SKIP(return, "memory cannot be made to fail");
-	ASSERT_EQ(0, err);
-	for (i = 0; i < len; i += page_size) {
-		ASSERT_EQ(IS_BAD(i / page_size) ? BUS : 0, look_at(map + i))
-			TH_LOG("page %zd", i / page_size);
-	}
+	BREAK(self);
+	EXPECT_BAD(map);
 }
 
 /* The page can be given up. */
 TEST_F(poison, is_truncated)
 {
 	char *map, c;
-	int err;
 
-	err = break_page(self->live + BAD * page_size);
-	if (err == 1)
-		SKIP(return, "memory cannot be made to fail");
-	ASSERT_EQ(0, err);
+	BREAK(self);
 	if (!variant->copy) {
 		ASSERT_EQ(-1, pread(self->fd, &c, 1, BAD * page_size));
 		ASSERT_EQ(EIO, errno);

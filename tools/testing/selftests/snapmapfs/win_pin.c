@@ -516,6 +516,19 @@ static int sleep_mapped(const struct there *t)
 	return 0;
 }
 
+/* A file in @dir, and a window of it, @win; its name is @path. -1 with errno. */
+static int new_file(char path[DIR_MAX + 8], const char *dir, int *win)
+{
+	int fd;
+
+	snprintf(path, DIR_MAX + 8, "%s/file", dir);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	if (fd < 0 || ftruncate(fd, 2 * LEN))
+		return -1;
+	*win = window(fd, 512, 0);
+	return *win < 0 ? -1 : fd;
+}
+
 TEST(unmounted)
 {
 	char dir[DIR_MAX], path[DIR_MAX + 8], c;
@@ -526,12 +539,8 @@ TEST(unmounted)
 
 	if (snap_mount(dir, NULL))
 		SKIP(return, "may not mount");
-	snprintf(path, sizeof(path), "%s/file", dir);
-	fd = open(path, O_RDWR | O_CREAT, 0600);
+	fd = new_file(path, dir, &t.fd);
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, ftruncate(fd, 2 * LEN));
-	t.fd = window(fd, 512, 0);
-	ASSERT_LE(0, t.fd);
 	t.map = reserve(LEN);
 	pid = fork();
 	if (!pid) {
@@ -568,12 +577,8 @@ TEST(unmounted_while_it_waits)
 
 	if (snap_mount(dir, NULL))
 		SKIP(return, "may not mount");
-	snprintf(path, sizeof(path), "%s/file", dir);
-	fd = open(path, O_RDWR | O_CREAT, 0600);
+	fd = new_file(path, dir, &win);
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, ftruncate(fd, 2 * LEN));
-	win = window(fd, 512, 0);
-	ASSERT_LE(0, win);
 	map = map_shared(win, 0, LEN);
 	ASSERT_TRUE(mapped(map));
 	map[0] = 'c';
