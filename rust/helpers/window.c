@@ -263,7 +263,9 @@ struct file *snapmapfs_helper_window_view(struct file *file, struct address_spac
 				      mapping, fops);
 	if (IS_ERR(view))
 		return view;
-	/* Which has the right to write. */
+	/* Which has the right to write. Of a view, as in remap_file_pages(), what it is of: else there were no end of them. */
+	if (file->f_op == fops && file->private_data)
+		file = file->private_data;
 	view->private_data = get_file(file);
 	return view;
 }

@@ -438,6 +438,37 @@ TEST_F(mapping, remapped)
 	ASSERT_EQ(7, file_differs(self->s.fd, 0, self->at + 2 * page_size, page_size));
 }
 
+/* How many files the kernel has open, those of mappings included, or -1. */
+static long files(void)
+{
+	FILE *f = fopen("/proc/slabinfo", "r");
+	char line[300];
+	long n = -1;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "filp %ld", &n) == 1)
+			break;
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* What was mapped is what is mapped again: that has one file each time, and not one more. */
+TEST_F(mapping, remapped_often)
+{
+	char *map = MAP(map_shared, self->win, 0, 4 * page_size);
+	long before = files();
+	int i;
+
+	if (before < 0)
+		SKIP(return, "/proc/slabinfo cannot be read");
+	for (i = 0; i < 5000; i++)
+		ASSERT_EQ(0, remap_file_pages(map, page_size, 0, i % 4, 0));
+	/* Some are freed later. */
+	ASSERT_GT(before + 1000, files());
+}
+
 /* What /proc/self/maps says of @p: the sum of the offset and what follows the name, and the inode. */
 static bool find_in_maps(const void *p, const char *path, long *off, unsigned long *ino)
 {
