@@ -219,6 +219,28 @@ pub(super) fn unmap_past_end(base: &Locked) {
         } else {
             view.mapping().unmap(first, 0);
         }
+        unmap_late(view, first);
+    }
+}
+
+/// Takes the pages of `view` from `first` on away from who found them when the file was longer, and mapped them since it
+/// was unmapped there: he has them locked until they are. Where the file has pages, who takes those away waits for that; here
+/// it may have holes.
+fn unmap_late(view: &Inode, first: usize) {
+    let mapping = view.mapping();
+    let mut next = first;
+    loop {
+        let batch = mapping.batch(&mut next, usize::MAX);
+        if batch.is_empty() {
+            break;
+        }
+        for index in batch.into_indices() {
+            // A lock is all that it takes to have him finished.
+            if mapping.lock(index).is_some_and(|copy| copy.is_mapped()) {
+                mapping.unmap(index, 1);
+            }
+        }
+        task::cond_resched();
     }
 }
 
@@ -295,7 +317,8 @@ fn lock_unpinned(view: &Inode, page: usize, patience: u32) -> Option<LockedFolio
     loop {
         let copy = view.mapping().lock(page)?;
         view.mapping().unmap(page, 1);
-        if waited >= patience || !copy.maybe_pinned() {
+        // Whose pins last is not waited for at each page.
+        if waited >= patience || !copy.maybe_pinned() || has_late(view) {
             return Some(copy);
         }
         // He may want the lock.
@@ -519,7 +542,8 @@ pub(super) fn part_with(
                 view.mapping().unmap(piece.page, 1);
                 copy.clear_uptodate();
             } else {
-                // A locked folio of ours is still there.
+                // Also where no page table has it any more: a CPU may have. A locked folio of ours is still there.
+                view.mapping().unmap(piece.page, 1);
                 let _ = view.mapping().remove(&copy);
                 copy.set_stamp(0);
             }

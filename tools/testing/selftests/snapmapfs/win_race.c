@@ -264,4 +264,46 @@ TEST_F(race, stores_and_allocation)
 	grow_and_store(_metadata, &self->s, self->win[1], 2);
 }
 
+static void *load_all(void *arg)
+{
+	struct grow *g = arg;
+	int i;
+
+	while (!sem_wait(&g->go) && !g->how) {
+		for (i = 1; i < 3; i++)
+			(void)read_byte_or_sigbus(g->map + i * page_size);
+		sem_post(&g->done);
+	}
+	return NULL;
+}
+
+/* A hole is loaded while the file becomes shorter: what is behind the end is gone afterwards. */
+TEST_F(race, loads_of_holes_and_truncate)
+{
+	struct grow g = { .s = &self->s };
+	long end = now_ms() + stress_ms();
+	pthread_t thread;
+	int i, k;
+
+	g.map = map_shared(self->win[1], 0, 3 * page_size);
+	ASSERT_TRUE(mapped(g.map));
+	ASSERT_EQ(0, sem_init(&g.go, 0, 0));
+	ASSERT_EQ(0, sem_init(&g.done, 0, 0));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, load_all, &g));
+	for (i = 0; now_ms() < end; i++) {
+		ASSERT_EQ(0, ftruncate(self->s.fd, 4 * page_size));
+		ASSERT_EQ(0, sem_post(&g.go));
+		for (k = 0; k < i % 64 * 100; k++)
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		ASSERT_EQ(0, ftruncate(self->s.fd, page_size));
+		ASSERT_EQ(0, sem_wait(&g.done));
+		for (k = 1; k < 3; k++)
+			ASSERT_EQ(BUS, read_byte_or_sigbus(g.map + k * page_size))
+				TH_LOG("page %d in round %d", k, i);
+	}
+	g.how = -1;
+	ASSERT_EQ(0, sem_post(&g.go));
+	pthread_join(thread, NULL);
+}
+
 TEST_HARNESS_MAIN
