@@ -78,6 +78,11 @@ struct Page {
 }
 
 impl Page {
+    /// Whether it has left the file `base`.
+    fn is_of(&self, base: &Inode) -> bool {
+        core::ptr::eq::<Inode>(&*self.base, base)
+    }
+
     /// Whether nobody will store into it any more.
     fn is_final(&self) -> bool {
         self.page.is_final()
@@ -112,12 +117,75 @@ impl Page {
     }
 }
 
-/// What [`LateStores`] keeps.
-struct Pages {
-    /// One that is being looked at is not there.
-    slots: KVec<Option<KBox<Page>>>,
-    /// How many are looking, for whom each page stays in its slot.
-    looking: usize,
+/// Where a page is that has left a file, for as long as it is kept.
+enum Slot {
+    Free,
+    /// It is being looked at.
+    Taken,
+    Page(KBox<Page>),
+}
+
+/// The slots of [`LateStores`].
+struct Slots {
+    slots: KVVec<Slot>,
+    /// How many are free.
+    free: usize,
+}
+
+impl Slots {
+    const fn new() -> Self {
+        Self {
+            slots: KVVec::new(),
+            free: 0,
+        }
+    }
+
+    /// Keeps `page`. `ENOMEM`.
+    fn add(&mut self, page: KBox<Page>) -> Result {
+        let is_free = |slot: &&mut Slot| matches!(slot, Slot::Free);
+        if self.free > 0 {
+            if let Some(slot) = self.slots.iter_mut().find(is_free) {
+                *slot = Slot::Page(page);
+                self.free -= 1;
+                return Ok(());
+            }
+        }
+        Ok(self.slots.push(Slot::Page(page), GFP_KERNEL)?)
+    }
+
+    /// The first page from `next` on for which `f` returns anything: which slot it is in, and what `f` has returned.
+    fn find<R>(&self, next: usize, f: impl Fn(&Page) -> Option<R>) -> Option<(usize, R)> {
+        let mut rest = self.slots.iter().enumerate().skip(next);
+        rest.find_map(|(index, slot)| match slot {
+            Slot::Page(page) => Some((index, f(page)?)),
+            _ => None,
+        })
+    }
+
+    /// The page in slot `index`, to be put back, if it is one of the file `base`.
+    fn take(&mut self, index: usize, base: &Inode) -> Option<KBox<Page>> {
+        let slot = self.slots.get_mut(index)?;
+        match core::mem::replace(slot, Slot::Taken) {
+            Slot::Page(page) if page.is_of(base) => Some(page),
+            other => {
+                *slot = other;
+                None
+            }
+        }
+    }
+
+    /// Puts back what was taken from slot `index`, or frees the slot.
+    fn put(&mut self, index: usize, page: Option<KBox<Page>>) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        self.free += usize::from(page.is_none());
+        *slot = page.map_or(Slot::Free, Slot::Page);
+        while matches!(self.slots.last(), Some(Slot::Free)) {
+            self.slots.truncate(self.slots.len() - 1);
+            self.free -= 1;
+        }
+    }
 }
 
 /// The pages that have left the files of a superblock while somebody may have been storing into them.
@@ -127,7 +195,7 @@ pub(crate) struct LateStores {
     #[pin]
     sweeping: Mutex<()>,
     #[pin]
-    pages: Mutex<Pages>,
+    pages: Mutex<Slots>,
     /// The milliseconds to the next look.
     period: Atomic<Msecs>,
     #[pin]
@@ -156,7 +224,7 @@ impl LateStores {
         Arc::pin_init(
             pin_init!(Self {
                 sweeping <- new_mutex!((), "LateStores::sweeping"),
-                pages <- new_mutex!(Pages { slots: KVec::new(), looking: 0 }, "LateStores::pages"),
+                pages <- new_mutex!(Slots::new(), "LateStores::pages"),
                 period: Atomic::new(PERIOD.0),
                 work <- new_delayed_work!("LateStores::work"),
             }),
@@ -196,7 +264,7 @@ impl LateStores {
                 page,
                 since: Instant::now(),
             };
-            pages.slots.push(Some(boxed.write(page)), GFP_KERNEL)?;
+            pages.add(boxed.write(page))?;
             Ok(seen)
         });
         drop(pages);
@@ -209,77 +277,52 @@ impl LateStores {
         added
     }
 
-    /// Keeps the pages in their slots while `f` looks at them. Returns whether there are any then.
-    fn look(&self, f: impl FnOnce()) -> bool {
-        self.pages.lock().looking += 1;
-        f();
-        let mut pages = self.pages.lock();
-        pages.looking -= 1;
-        if pages.looking == 0 {
-            pages.slots.retain(|slot| slot.is_some());
-        }
-        !pages.slots.is_empty()
-    }
-
     /// Looks at all pages. Returns whether there are any yet. May sleep.
     fn sweep(&self) -> bool {
         let _sweeping = self.sweeping.lock();
-        self.look(|| {
-            let mut next = 0;
-            loop {
-                let found = {
-                    let pages = self.pages.lock();
-                    let mut rest = pages.slots.iter().enumerate().skip(next);
-                    rest.find_map(|(index, slot)| Some((index, slot.as_ref()?.base.clone())))
-                };
-                let Some((index, base)) = found else {
-                    break;
-                };
-                let change = change_merging(&base);
-                let _merging = base.snapshots().merging();
-                self.merge_slot(index, &change, views::PATIENCE);
-                next = index + 1;
-            }
-        })
+        let mut next = 0;
+        loop {
+            let found = self.pages.lock().find(next, |page| Some(page.base.clone()));
+            let Some((index, base)) = found else {
+                break;
+            };
+            let change = change_merging(&base);
+            let _merging = base.snapshots().merging();
+            self.merge_slot(index, &base, &change, views::PATIENCE);
+            next = index + 1;
+        }
+        !self.pages.lock().slots.is_empty()
     }
 
     /// Looks at the pages of the file `base`, which `change` is the right to change. May sleep.
     fn merge(&self, change: &Change<'_>, base: &Inode, patience: u32) {
         let _merging = base.snapshots().merging();
-        self.look(|| {
-            let mut next = 0;
-            loop {
-                let found = {
-                    let pages = self.pages.lock();
-                    let mut rest = pages.slots.iter().enumerate().skip(next);
-                    rest.find_map(|(index, slot)| {
-                        let page = slot.as_ref()?;
-                        core::ptr::eq::<Inode>(&*page.base, base).then_some(index)
-                    })
-                };
-                let Some(index) = found else {
-                    break;
-                };
-                self.merge_slot(index, change, patience);
-                next = index + 1;
-            }
-        });
+        let mut next = 0;
+        loop {
+            let found = (self.pages.lock()).find(next, |page| page.is_of(base).then_some(()));
+            let Some((index, ())) = found else {
+                break;
+            };
+            self.merge_slot(index, base, change, patience);
+            next = index + 1;
+        }
     }
 
-    /// Looks at the page in a slot, if it is there yet, of a file that `change` is the right to change and whose pages nobody
-    /// else looks at. May sleep.
-    fn merge_slot(&self, index: usize, change: &Change<'_>, patience: u32) {
-        let take = |pages: &mut Pages| pages.slots.get_mut(index)?.take();
-        let Some(mut page) = take(&mut self.pages.lock()) else {
+    /// Looks at the page in a slot, if there is one of the file `base`, which `change` is the right to change and whose pages
+    /// nobody else looks at. May sleep.
+    fn merge_slot(&self, index: usize, base: &Inode, change: &Change<'_>, patience: u32) {
+        let taken = self.pages.lock().take(index, base);
+        let Some(mut page) = taken else {
             return;
         };
         // Asked first: what is stored after that will be found the next time.
         let is_final = page.is_final();
         page.merge(change, patience);
         if is_final {
-            page.base.snapshots().note_late(-1);
-        } else if let Some(slot) = self.pages.lock().slots.get_mut(index) {
-            *slot = Some(page);
+            base.snapshots().note_late(-1);
+            self.pages.lock().put(index, None);
+        } else {
+            self.pages.lock().put(index, Some(page));
         }
     }
 
@@ -287,8 +330,8 @@ impl LateStores {
     pub(super) fn close(self: &Arc<Self>) {
         {
             let _sweeping = self.sweeping.lock();
-            let slots = core::mem::take(&mut self.pages.lock().slots);
-            drop(slots);
+            let pages = core::mem::replace(&mut *self.pages.lock(), Slots::new());
+            drop(pages);
         }
         // One that was under way may have queued itself again.
         while work::flush_delayed(self) {}
