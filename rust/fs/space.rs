@@ -86,8 +86,10 @@ impl Space {
         Ok(())
     }
 
-    /// A page of zeros that nobody writes to, unless it has been mapped so often that its counters may overflow.
+    /// A page of zeros that nobody writes to, unless it has been mapped so often that its counters may overflow. (They are
+    /// negative from 2^31 on, which `fork()` can take them to.)
     pub(crate) fn zero_page(&self) -> Option<ARef<Folio>> {
-        (self.zero.ref_count() < i32::MAX / 2).then(|| self.zero.clone())
+        let may_grow = (0..i32::MAX / 8).contains(&self.zero.ref_count());
+        may_grow.then(|| self.zero.clone())
     }
 }

@@ -100,6 +100,9 @@ bool snapmapfs_helper_folio_has_other_users(const struct folio *folio, int refs)
 	count = folio_ref_count(folio);
 	smp_rmb(); /* Count before flag, likewise. */
 	off &= !folio_test_lru(folio);
+	/* It may have been there in between, and somebody is taking it off: he has a reference. */
+	smp_rmb(); /* Flag before count, likewise. */
+	count = max(count, folio_ref_count(folio));
 	return count > folio_expected_ref_count(folio) + refs + off;
 }
 

@@ -121,11 +121,8 @@ impl Builder {
 
     /// Whether `page` was added, as far as it is known.
     pub(crate) fn contains(&self, page: usize) -> bool {
-        self.failed
-            || self
-                .pieces
-                .as_slice()
-                .iter()
-                .any(|piece| piece.0 <= page && page < piece.1)
+        let pieces = self.pieces.as_slice();
+        let next = pieces.partition_point(|piece| piece.0 <= page);
+        self.failed || (pieces[..next].last()).is_some_and(|piece| page < piece.1)
     }
 }
