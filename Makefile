@@ -67,6 +67,7 @@ host-long:
 
 clean:
 	rm -rf build
+	$(MAKE) -s -C samples clean
 	find Kbuild Module.symvers modules.order .module-common.o rust include \
 		\( -name '*.o' -o -name '.*.cmd' -o -name '*_generated.rs' -o -name Module.symvers \
 		-o -name modules.order \) -exec rm -f {} + 2>/dev/null || true

@@ -46,7 +46,7 @@ library() {
 		service=$!
 		until [ -e "$1/flag" ]; do
 			kill -0 "$service" || return 2
-			usleep 10000
+			sleep 0.01
 		done
 		cp "$here/librate-2.so" "$1/librate.so"
 		rm "$1/flag"

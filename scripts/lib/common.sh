@@ -27,6 +27,10 @@ die() {
 	exit 1
 }
 
+# To make, Kbuild and QEMU a path ends there.
+[[ $checkout$cache != *[[:space:]:,]* ]] ||
+	die "no space, colon or comma may be in the path of the checkout or the cache: $checkout, $cache"
+
 inside() {
 	[[ -e $inside_mark ]]
 }

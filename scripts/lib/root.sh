@@ -97,8 +97,10 @@ add_packages() {
 		flock 9
 		# shellcheck disable=SC2016 # expanded by the inner shell
 		logged "$cache/log/add-packages.log" in_root sh -c '
-			apt-get -o Acquire::Check-Valid-Until=false update &&
-				exec env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+			export DEBIAN_FRONTEND=noninteractive
+			dpkg --configure -a &&
+				apt-get -o Acquire::Check-Valid-Until=false update &&
+				exec apt-get install -y --no-install-recommends "$@"
 		' sh "${missing[@]}" 9>&-
 	) 9>"$root.lock" || die "cannot install ${missing[*]}"
 }

@@ -3,7 +3,8 @@
  * P3 in numbers: writers count on two pages, the first page first, and no
  * mapping shows the second page ahead of the first, or more than one behind it.
  *
- * SNAP_MAPPINGS says how many mappings each test makes (1000).
+ * SNAP_MAPPINGS says how many mappings each test makes (1000, fewer on
+ * a slow kernel).
  */
 #include "snap.h"
 
