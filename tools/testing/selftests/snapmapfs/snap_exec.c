@@ -89,13 +89,17 @@ TEST_F(program, runs_after_it_was_replaced)
 
 TEST_F(program, runs_on_after_unlink)
 {
-	int p[2];
+	int p[2], ready[2];
 	pid_t pid;
+	char byte;
 
 	/* The program waits for its input to end. */
 	ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(ready, O_CLOEXEC));
 	pid = run(self->path, p[0]);
-	usleep(50000);
+	/* The other end closes when the program has been executed. */
+	close(ready[1]);
+	ASSERT_EQ(0, read(ready[0], &byte, 1));
 	ASSERT_EQ(0, unlink(self->path));
 	ASSERT_EQ(0, close(p[1]));
 	ASSERT_EQ(42, reap(pid));

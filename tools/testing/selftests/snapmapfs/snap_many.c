@@ -192,7 +192,7 @@ TEST_F_TIMEOUT(many, children_with_mappings_of_many_instants, 120)
 	many = fork_ms(1);
 	ASSERT_LE(0, few);
 	ASSERT_LE(0, many);
-	ASSERT_LT(many, 3 * few + 50);
+	ASSERT_LT(many, 3 * few + 50 * slow());
 	ASSERT_EQ(self->base + 4000, pages_used(self->dir));
 	for (i = 0; i < 4000; i++)
 		ASSERT_EQ(0, munmap(self->map[i], page_size));
@@ -232,7 +232,7 @@ TEST_F_TIMEOUT(many, unmapping_of_part_after_part, 120)
 	many = unmap_us(&self->s, self->dir, large);
 	ASSERT_LT(0, few);
 	ASSERT_LT(0, many);
-	ASSERT_LT(many, 3 * few + 20000);
+	ASSERT_LT(many, 3 * few + 20000 * slow());
 }
 
 /* 200 generations in which each page was needed: 200 copies of each page. */
@@ -305,7 +305,7 @@ static void write_against_mappers(struct __test_metadata *_metadata,
 	}
 	/* 800 writes; they have to end, and the mappers to have had a say. */
 	ASSERT_LE(0, ms);
-	ASSERT_LT(ms, 15000);
+	ASSERT_LT(ms, 15000 * slow());
 	ASSERT_LT(5, maps);
 }
 

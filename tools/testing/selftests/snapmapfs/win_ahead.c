@@ -115,6 +115,34 @@ TEST_F(ahead, in_a_row)
 	ASSERT_EQ(SAME, differs(self->all, 1, SHIFT, LEN - SHIFT));
 }
 
+static int load_a_row(void *map)
+{
+	int i;
+
+	for (i = 0; i < AROUND; i++)
+		if (read_byte_or_sigbus((char *)map + i * page_size) !=
+		    gen_byte(0, SHIFT + i * page_size))
+			return 1;
+	return 0;
+}
+
+/* Whoever maps the window has the pages that there are. */
+TEST_F(ahead, pages_are_shared)
+{
+	char *map = MAP(self->win, PAGES), *other;
+	long used;
+
+	ASSERT_EQ(0, load_a_row(map));
+	MADE(FIRST(AROUND));
+	used = pages_used(snap_dir());
+	other = MAP(self->win, PAGES);
+	ASSERT_EQ(0, load_a_row(other));
+	ASSERT_EQ(0, run_child(load_a_row, map));
+	ASSERT_EQ(0, run_child(load_a_row, other));
+	MADE(FIRST(AROUND));
+	ASSERT_EQ(used, pages_used(snap_dir()));
+}
+
 TEST_F(ahead, not_here_and_there)
 {
 	char *map = MAP(self->win, PAGES);

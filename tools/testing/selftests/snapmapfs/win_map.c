@@ -5,6 +5,7 @@
 #include "win.h"
 
 #include <linux/falloc.h>
+#include <sys/ptrace.h>
 
 #define PAGES	8
 #define LEN	(PAGES * page_size)
@@ -388,6 +389,118 @@ TEST_F(mapping, partly_unmapped)
 	ASSERT_EQ(0, munmap(map, page_size));
 	ASSERT_EQ(0, munmap(map + 2 * page_size, self->len - 2 * page_size));
 	ASSERT_EQ(used, pages_used(snap_dir()));
+}
+
+/* The file changes by a write and by stores: no private mapping of before shows it. */
+static bool change(const struct snap *s, char *shared, ssize_t at, ssize_t len)
+{
+	if (write_gen(s->fd, 1, 0, at + len) != at + len)
+		return false;
+	gen_fill(shared + 2 * page_size, 2, at + 2 * page_size, page_size);
+	return file_differs(s->fd, 1, 0, at) == SAME &&
+	       file_differs(s->fd, 2, at + 2 * page_size, page_size) == SAME;
+}
+
+#define CHANGE(shared) ASSERT_TRUE(change(&self->s, shared, self->at, self->len))
+
+/* @s has the window's place as its length. */
+static int see_0(void *arg)
+{
+	struct snap *s = arg;
+
+	return differs(s->map, 0, s->len, 6 * page_size) != SAME;
+}
+
+TEST_F(mapping, private_in_a_child)
+{
+	char *shared = MAP(map_shared, self->win, 0, self->len);
+	char *map = MAP(map_private, self->win, 0, self->len);
+	struct snap s = { .map = map, .len = self->at };
+	struct child before;
+
+	ASSERT_EQ(SAME, touch(map, self->len / 2));
+	ASSERT_EQ(0, child_start(&before, see_0, &s));
+	CHANGE(shared);
+	ASSERT_EQ(0, child_finish(&before));
+	ASSERT_EQ(0, run_child(see_0, &s));
+	EXPECT_MAP(map, 0, 0, self->len);
+	ASSERT_EQ(0, child_start(&before, see_0, &s));
+	ASSERT_EQ(0, munmap(map, self->len));
+	ASSERT_EQ(0, ftruncate(self->s.fd, 0));
+	ASSERT_EQ(0, child_finish(&before));
+}
+
+TEST_F(mapping, private_moved)
+{
+	char *shared = MAP(map_shared, self->win, 0, self->len);
+	char *map = MAP(map_private, self->win, 0, self->len);
+	char *to = reserve(self->len), *both;
+
+	ASSERT_TRUE(mapped(to));
+	ASSERT_EQ(SAME, touch(map, self->len / 2));
+	ASSERT_TRUE(to == mremap(map, self->len, self->len, MREMAP_MAYMOVE | MREMAP_FIXED, to));
+	/* Both places are mapped then, and of one instant. */
+	both = MAP(map_private, self->win, 0, self->len);
+	ASSERT_EQ(SAME, touch(both, self->len / 2));
+	map = mremap(both, self->len, self->len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+	ASSERT_TRUE(mapped(map));
+	ASSERT_TRUE(both != map);
+	CHANGE(shared);
+	EXPECT_MAP(to, 0, 0, self->len);
+	EXPECT_MAP(map, 0, 0, self->len);
+	EXPECT_MAP(both, 0, 0, self->len);
+}
+
+TEST_F(mapping, private_populated)
+{
+	char *shared = MAP(map_shared, self->win, 0, self->len), *map;
+
+	map = mmap(NULL, self->len, PROT_READ, MAP_PRIVATE | MAP_POPULATE, self->win, 0);
+	ASSERT_TRUE(mapped(map));
+	CHANGE(shared);
+	EXPECT_MAP(map, 0, 0, self->len);
+	ASSERT_EQ(0, madvise(map, self->len, MADV_DONTNEED));
+	ASSERT_EQ(0, madvise(map, self->len, MADV_POPULATE_READ));
+	EXPECT_MAP(map, 0, 0, self->len);
+}
+
+TEST_F(mapping, private_locked)
+{
+	char *shared = MAP(map_shared, self->win, 0, self->len);
+	char *map = MAP(map_private, self->win, 0, self->len);
+	char *later = MAP(map_private, self->win, 0, self->len);
+
+	ASSERT_EQ(0, mlock(map, self->len));
+	CHANGE(shared);
+	EXPECT_MAP(map, 0, 0, self->len);
+	ASSERT_EQ(0, mlock(later, self->len));
+	EXPECT_MAP(later, 0, 0, self->len);
+	ASSERT_EQ(0, munlock(map, self->len));
+	EXPECT_MAP(map, 0, 0, self->len);
+}
+
+TEST_F(mapping, private_from_elsewhere)
+{
+	char *shared = MAP(map_shared, self->win, 0, self->len);
+	char *map = MAP(map_private, self->win, 0, self->len), *copy = alloc(self->len);
+	struct iovec to = { copy, self->len }, from = { map, self->len };
+	struct snap s = { .map = map, .len = self->at };
+	struct child c;
+	int status;
+	long word;
+
+	ASSERT_EQ(0, child_start(&c, see_0, &s));
+	CHANGE(shared);
+	ASSERT_EQ(self->len, process_vm_readv(c.pid, &to, 1, &from, 1, 0));
+	ASSERT_EQ(SAME, differs(copy, 0, self->at, self->len));
+	ASSERT_EQ(0, ptrace(PTRACE_SEIZE, c.pid, NULL, NULL));
+	ASSERT_EQ(0, ptrace(PTRACE_INTERRUPT, c.pid, NULL, NULL));
+	ASSERT_EQ(c.pid, waitpid(c.pid, &status, 0));
+	word = ptrace(PTRACE_PEEKDATA, c.pid, map + 2 * page_size, NULL);
+	ASSERT_EQ(SAME, differs(&word, 0, self->at + 2 * page_size, sizeof(word)));
+	ASSERT_EQ(0, ptrace(PTRACE_DETACH, c.pid, NULL, NULL));
+	ASSERT_EQ(0, child_finish(&c));
+	free(copy);
 }
 
 /* The mapping is a user of the file for itself. */

@@ -6,6 +6,8 @@
 #include "held.h"
 #include "win.h"
 
+#include <sys/sysmacros.h>
+
 #define PAGES	4
 #define LEN	(PAGES * page_size)
 /* How long a store by a pin may take to be seen in mappings that were there. */
@@ -531,16 +533,22 @@ static int new_file(char path[DIR_MAX + 8], const char *dir, int *win)
 
 TEST(unmounted)
 {
-	char dir[DIR_MAX], path[DIR_MAX + 8], c;
+	char dir[DIR_MAX], path[DIR_MAX + 8], sysfs[64], c;
 	struct there t = {};
 	struct held h;
+	struct stat st;
 	int fd, err;
 	pid_t pid;
+	long end;
 
 	if (snap_mount(dir, NULL))
 		SKIP(return, "may not mount");
 	fd = new_file(path, dir, &t.fd);
 	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fstat(fd, &st));
+	snprintf(sysfs, sizeof(sysfs), "/sys/fs/snapmapfs/%u:%u", major(st.st_dev),
+		 minor(st.st_dev));
+	ASSERT_EQ(0, access(sysfs, F_OK));
 	t.map = reserve(LEN);
 	pid = fork();
 	if (!pid) {
@@ -549,6 +557,7 @@ TEST(unmounted)
 	}
 	ASSERT_LT(0, pid);
 	do {
+		ASSERT_EQ(0, waitpid(pid, NULL, WNOHANG));
 		ASSERT_EQ(1, pread(fd, &c, 1, 512));
 		usleep(1000);
 	} while (c != 'c');
@@ -563,8 +572,15 @@ TEST(unmounted)
 	ASSERT_EQ(0, unlink(path));
 	/* The kernel keeps the memory of the process as long as it stores there. */
 	ASSERT_EQ(0, umount2(dir, MNT_DETACH));
+	ASSERT_EQ(0, access(sysfs, F_OK));
 	ASSERT_TRUE(held_feed(&h, 0, 1, 0));
 	ASSERT_TRUE(held_feed(&h, 1, 1, page_size));
+	/* Then nothing uses the mount any more. */
+	end = now_ms() + 10000 * slow();
+	while (!access(sysfs, F_OK) && now_ms() < end)
+		usleep(1000);
+	ASSERT_EQ(-1, access(sysfs, F_OK));
+	ASSERT_EQ(ENOENT, errno);
 	rmdir(dir);
 }
 
