@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # timeout: 900
 #
-# Other tests, on a mount with small segments: their files have several, and so
+# Other tests, on a mount with segments of two pages: their files have several, and so
 # have many of their mappings. And torture.c, which makes mounts of its own.
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,12 +14,18 @@ log=$(mktemp) || exit 1
 echo "TAP version 13"
 # shellcheck disable=SC2086 # words
 set -- $tests
-echo "1..$(($# + 4))"
+echo "1..$(($# + 6))"
 mounted=0
-mount -t "${SNAP_FSTYPE:-snapmapfs}" -o segment=64k seg "$mnt" && mounted=1
-chmod 1777 "$mnt"
 number=0
 failed=0
+
+# remount SIZE: another one, with segments of that size.
+remount() {
+	[ $mounted = 0 ] || umount "$mnt" || failed=1
+	mounted=0
+	mount -t "${SNAP_FSTYPE:-snapmapfs}" -o "segment=$1" seg "$mnt" && mounted=1
+	chmod 1777 "$mnt"
+}
 
 # run NAME PROGRAM OPTION...
 run() {
@@ -36,9 +42,18 @@ run() {
 	fi
 }
 
+# What goes by the offset of a mapping, or lets a shared one grow, has to be within a segment.
+remount 8k
 for test in "$@"; do
-	run "$test" "$test"
+	case $test in
+	win_map) run "$test" "$test" -T grown -T remapped -T map_files ;;
+	fs_mmap) run "$test" "$test" -T remap ;;
+	*) run "$test" "$test" ;;
+	esac
 done
+remount 64k
+run win_map_64k win_map -t grown -t remapped -t map_files
+run fs_mmap_64k fs_mmap -t remap
 for size in 4k 64k; do
 	run "torture_model_$size" torture --mount "segment=$size" --model --seed 1 --ops 1500 \
 		--seconds 60

@@ -168,16 +168,23 @@ static int nothing(void *arg)
 	return 0;
 }
 
-/* Milliseconds for @times children that have all mappings, and exit. */
+/* Milliseconds for @times children that have all mappings, and exit, when least else is going on. */
 static long fork_ms(int times)
 {
-	long start = now_ms();
-	int i;
+	long best = -1;
+	int i, turn;
 
-	for (i = 0; i < times; i++)
-		if (run_child(nothing, NULL))
-			return -1;
-	return now_ms() - start;
+	for (turn = 0; turn < 3; turn++) {
+		long ms, start = now_ms();
+
+		for (i = 0; i < times; i++)
+			if (run_child(nothing, NULL))
+				return -1;
+		ms = now_ms() - start;
+		if (best < 0 || ms < best)
+			best = ms;
+	}
+	return best;
 }
 
 /* What a child costs grows with its mappings, not with their square. */
