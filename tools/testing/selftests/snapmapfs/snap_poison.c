@@ -33,10 +33,30 @@ FIXTURE_VARIANT_ADD(poison, of_segments) { .options = "segment=4k", .copy = true
 #define IS_BAD(i) \
 	(!variant->copy && ((i) == BAD || (variant->shift && (i) == BAD - 1)))
 
+/* Breaks a page in the memory of a process that may be killed for it. 0, or 1 if that cannot be done. */
+static int break_page(char *p)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		signal(SIGBUS, SIG_DFL);
+		(void)__atomic_load_n(p, __ATOMIC_RELAXED);
+		_exit(madvise(p, page_size, MADV_HWPOISON) ? 1 : 0);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return -1;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS)
+		return 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 FIXTURE_SETUP(poison)
 {
 	char path[2 * DIR_MAX];
 
+	if (break_page(anonymous(page_size)) == 1)
+		SKIP(return, "memory cannot be made to fail");
 	snprintf(self->dir, sizeof(self->dir), "%.*s", DIR_MAX - 1, snap_dir());
 	if (variant->options)
 		ASSERT_EQ(0, snap_mount(self->dir, variant->options));
@@ -59,24 +79,6 @@ FIXTURE_TEARDOWN(poison)
 	munmap(self->live, SIZE);
 	if (variant->options)
 		snap_umount(self->dir);
-}
-
-/* Breaks a page in the memory of a process that may be killed for it. 0, or 1 if that cannot be done. */
-static int break_page(char *p)
-{
-	int status;
-	pid_t pid = fork();
-
-	if (!pid) {
-		signal(SIGBUS, SIG_DFL);
-		(void)__atomic_load_n(p, __ATOMIC_RELAXED);
-		_exit(madvise(p, page_size, MADV_HWPOISON) ? 1 : 0);
-	}
-	if (waitpid(pid, &status, 0) != pid)
-		return -1;
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS)
-		return 0;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* 0 if the page @p is as the file was made, 1 for SIGBUS, 2 for other bytes. */
@@ -108,14 +110,6 @@ static ssize_t look_at(const char *p, ssize_t off)
 	return WEXITSTATUS(status) == 0 ? SAME : WEXITSTATUS(status) == 1 ? BUS : -3000;
 }
 
-/* Breaks the page, or skips the test. */
-#define BREAK(self) do { \
-	int err = break_page((self)->live + BAD * page_size); \
-	if (err == 1) \
-		SKIP(return, "memory cannot be made to fail"); \
-	ASSERT_EQ(0, err); \
-} while (0)
-
 /* Of the mapping @map what had a part of the page is gone, and nothing else is. */
 #define EXPECT_BAD(map) do { \
 	ssize_t i; \
@@ -130,7 +124,7 @@ TEST_F(poison, private_mapping)
 	char *map = map_private(self->win, 0, self->len);
 
 	ASSERT_TRUE(mapped(map));
-	BREAK(self);
+	ASSERT_EQ(0, break_page(self->live + BAD * page_size));
 	EXPECT_BAD(map);
 }
 
@@ -139,7 +133,7 @@ TEST_F(poison, live_mapping)
 	char *map = map_shared(self->win, 0, self->len);
 
 	ASSERT_TRUE(mapped(map));
-	BREAK(self);
+	ASSERT_EQ(0, break_page(self->live + BAD * page_size));
 	EXPECT_BAD(map);
 }
 
@@ -148,7 +142,7 @@ TEST_F(poison, is_truncated)
 {
 	char *map, c;
 
-	BREAK(self);
+	ASSERT_EQ(0, break_page(self->live + BAD * page_size));
 	if (!variant->copy) {
 		ASSERT_EQ(-1, pread(self->fd, &c, 1, BAD * page_size));
 		ASSERT_EQ(EIO, errno);
