@@ -30,12 +30,15 @@ all: $(programs) $(built) $(copies)
 		esac; \
 	done
 
+# What does not compile is not to pass as what it was.
 $(programs): %: $(FROM)/%.c $(MAKEFILE_LIST)
 	@echo '  CC      $@'
+	@rm -f $@
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(EXTRA_CFLAGS) -MMD -MP -MT $@ -MF .$@.d $(LDFLAGS) -o $@ $< -luring
 
 $(built): %: $(FROM)/%.build
 	@echo '  BUILD   $@'
+	@rm -f $@
 	@$< $(CURDIR)
 
 $(copies): %: $(FROM)/%

@@ -2,6 +2,7 @@
 /*
  * What is mapped of a page whose memory breaks: SIGBUS, and no more than that.
  */
+#include "held.h"
 #include "seg.h"
 
 #define PAGES	4
@@ -53,10 +54,13 @@ static int break_page(char *p)
 
 FIXTURE_SETUP(poison)
 {
-	char path[2 * DIR_MAX];
+	char path[2 * DIR_MAX], *probe = anonymous(page_size);
 
-	if (break_page(anonymous(page_size)) == 1)
+	/* Not the page of zeros. */
+	probe[0] = 1;
+	if (break_page(probe) == 1)
 		SKIP(return, "memory cannot be made to fail");
+	munmap(probe, page_size);
 	snprintf(self->dir, sizeof(self->dir), "%.*s", DIR_MAX - 1, snap_dir());
 	if (variant->options)
 		ASSERT_EQ(0, snap_mount(self->dir, variant->options));
