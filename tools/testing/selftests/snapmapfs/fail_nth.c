@@ -992,8 +992,8 @@ static long op_exec(void)
 	hit = exec_n && status != RAN && status != REFUSED_FOR_NOTHING;
 	if (status == RAN || status == RAN_NEVERTHELESS)
 		return 0;
-	/* A task that cannot go on after the point of no return is killed. */
-	errno = status > 128 ? ENOMEM : status > REFUSED ? status - REFUSED : EUCLEAN;
+	/* A task that cannot go on after the point of no return is killed, or its C library ends it. */
+	errno = status > 128 || status == 127 ? ENOMEM : status > REFUSED ? status - REFUSED : EUCLEAN;
 	return -1;
 }
 
@@ -1500,7 +1500,7 @@ static void post_umount(void)
 
 static long op_overlay(void)
 {
-	if (mount("none", "empty", "overlay", 0, "lowerdir=.,upperdir=dir,workdir=empty"))
+	if (mount("none", "empty", "overlay", 0, "lowerdir=.,upperdir=dir,workdir=empty,uuid=null"))
 		return -1;
 	disarm();
 	must(umount("empty"));
