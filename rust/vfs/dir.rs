@@ -9,7 +9,8 @@
 //! meanwhile is not seen by it and a listing always ends.
 //!
 //! The rules, all under the directory's `i_rwsem`:
-//! - a dentry has an offset (in `d_fsdata`, 0: none) if, and only if, it is persistent and in its parent's map;
+//! - a dentry has an offset (in `d_fsdata`, 0: none; only a window's dentry, which is in no directory, has something
+//!   else there) if, and only if, it is persistent and in its parent's map;
 //! - both change together and with the lock held for writing; holding it for reading is enough to follow the map.
 //!
 //! At unmount the dentry cache goes first and leaves dangling pointers in the maps, which nobody follows any more.
@@ -63,7 +64,7 @@ impl Offset {
     ///
     /// The dentry must be live and its parent locked.
     pub(super) unsafe fn of(dentry: *mut bindings::dentry) -> Option<Self> {
-        // SAFETY: By the function's contract; only this module uses `d_fsdata`.
+        // SAFETY: By the function's contract; of a dentry in a directory only this module uses `d_fsdata`.
         let offset = unsafe { (*dentry).d_fsdata }.addr();
         Self::new(u32::try_from(offset).ok()?)
     }
@@ -76,7 +77,7 @@ impl Offset {
     unsafe fn set(self, dentry: *mut bindings::dentry) {
         // CAST: A pointer has at least 32 bits.
         let offset = ptr::without_provenance_mut(self.0.get() as usize);
-        // SAFETY: By the function's contract; only this module uses `d_fsdata`.
+        // SAFETY: By the function's contract; of a dentry in a directory only this module uses `d_fsdata`.
         unsafe { (*dentry).d_fsdata = offset }
     }
 
@@ -87,7 +88,7 @@ impl Offset {
     /// The dentry must be live, its parent locked for writing, and the dentry not in a map beyond the caller's
     /// next step.
     pub(super) unsafe fn clear(dentry: *mut bindings::dentry) {
-        // SAFETY: By the function's contract; only this module uses `d_fsdata`.
+        // SAFETY: By the function's contract; of a dentry in a directory only this module uses `d_fsdata`.
         unsafe { (*dentry).d_fsdata = ptr::null_mut() }
     }
 }
