@@ -47,13 +47,13 @@ remount 8k
 for test in "$@"; do
 	case $test in
 	win_map) run "$test" "$test" -T grown -T remapped -T map_files ;;
-	fs_mmap) run "$test" "$test" -T remap ;;
+	fs_mmap) run "$test" "$test" -T remap -T far_out ;;
 	*) run "$test" "$test" ;;
 	esac
 done
 remount 64k
 run win_map_64k win_map -t grown -t remapped -t map_files
-run fs_mmap_64k fs_mmap -t remap
+run fs_mmap_64k fs_mmap -t remap -t far_out
 for size in 4k 64k; do
 	run "torture_model_$size" torture --mount "segment=$size" --model --seed 1 --ops 1500 \
 		--seconds 60
